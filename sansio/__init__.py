@@ -1,0 +1,1 @@
+"""Atrium: the core of a WebRTC media server, without I/O."""

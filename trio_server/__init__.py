@@ -1,0 +1,1 @@
+"""The Trio driver: sockets, WebSockets and clocks around `sansio.Node`. It never looks inside a packet."""
