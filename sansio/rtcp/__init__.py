@@ -1,0 +1,24 @@
+"""RTCP: reports, feedback and their compounds."""
+
+from .compound import Packet as Packet
+from .compound import encode_compound as encode_compound
+from .compound import parse_compound as parse_compound
+from .compound import parse_packet as parse_packet
+from .feedback import Fir as Fir
+from .feedback import Nack as Nack
+from .feedback import Pli as Pli
+from .feedback import Remb as Remb
+from .packets import Goodbye as Goodbye
+from .packets import ReceiverReport as ReceiverReport
+from .packets import ReportBlock as ReportBlock
+from .packets import RtcpError as RtcpError
+from .packets import SdesChunk as SdesChunk
+from .packets import SdesType as SdesType
+from .packets import SenderReport as SenderReport
+from .packets import SourceDescription as SourceDescription
+from .twcc import ArrivalRecorder as ArrivalRecorder
+from .twcc import TransportFeedback as TransportFeedback
+from .xr import Dlrr as Dlrr
+from .xr import DlrrReport as DlrrReport
+from .xr import ExtendedReport as ExtendedReport
+from .xr import ReceiverReferenceTime as ReceiverReferenceTime
