@@ -1,0 +1,111 @@
+"""TCP connections: hypercorn's server for one of them, and the loop that accepts them.
+
+hypercorn's own loop is left aside for two reasons. It lets an exception in one connection end the process, and it shields
+writes from cancellation, so that a peer that reads nothing holds its task for ever. Here a failed connection is logged
+and dropped, and a write that takes longer than two seconds ends its connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+import trio
+from hypercorn import Config
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.events import Closed, RawData
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+
+log = structlog.get_logger("atrium.http")
+
+WRITE_TIMEOUT = 2.0
+"""Seconds that one write may wait for a peer that does not read; LiveKit allows as much."""
+PING_INTERVAL = 10.0
+"""Seconds between WebSocket PINGs, which keep address translators from forgetting a silent client."""
+KEEP_ALIVE_TIMEOUT = 15.0
+"""Seconds for a request line and headers to arrive, and between the requests of a connection."""
+MAX_HEADER_BYTES = 128 << 10
+"""A join request carries an uncompressed SDP offer in its query: some 20 KiB, and more with many media sections."""
+DEAD_PEER_TIMEOUT_MS = 30_000
+"""How long sent bytes may stay unacknowledged; finds peers that vanished, since PINGs are sent."""
+BACKLOG = 1024
+
+
+def http_config(*, max_message_bytes: int) -> Config:
+    """hypercorn's settings."""
+    config = Config()
+    config.h11_max_incomplete_size = MAX_HEADER_BYTES
+    config.keep_alive_timeout = KEEP_ALIVE_TIMEOUT
+    config.websocket_ping_interval = PING_INTERVAL
+    config.websocket_max_message_size = max_message_bytes
+    config.include_server_header = False
+    config.accesslog = None  # it would write tokens, which come in the query
+    config.errorlog = logging.getLogger("hypercorn.error")
+    return config
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """A listening TCP socket; `::` takes IPv4 as well. Raises OSError."""
+    is_v6 = ":" in address
+    sock = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if is_v6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address != "::")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # this and the next pass on to accepted sockets
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_TIMEOUT_MS)
+        sock.bind((address, port))
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+async def serve_connections(app: Any, config: Config, sockets: Sequence[socket.socket]) -> None:
+    """Accept and serve until cancelled."""
+    wrapped, context = ASGIWrapper(app), WorkerContext(None)
+
+    async def handle(stream: trio.SocketStream) -> None:
+        await _Connection(wrapped, config, context, ConnectionState({}), stream).run()
+
+    await trio.serve_listeners(handle, [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets])
+
+
+class _Connection(TCPServer):  # type: ignore[misc]
+    """One connection."""
+
+    async def run(self) -> None:
+        with trio.CancelScope() as self._scope:
+            try:
+                await super().run()
+            except Exception:
+                log.exception("connection failed")
+
+    async def protocol_send(self, event: Any) -> None:
+        if isinstance(event, RawData):
+            await self._write(event.data)
+            return
+        await super().protocol_send(event)
+        if isinstance(event, Closed):
+            self._scope.cancel()  # nothing of it may go on, such as an application that has not read its request
+
+    async def _write(self, data: bytes) -> None:
+        async with self.send_lock:
+            try:
+                with trio.CancelScope(deadline=trio.current_time() + WRITE_TIMEOUT, shield=True) as scope:
+                    await self.stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                await self.protocol.handle(Closed())
+                return
+        if scope.cancelled_caught:
+            log.info("write timed out")
+            await trio.aclose_forcefully(self.stream)
+            await self.protocol.handle(Closed())

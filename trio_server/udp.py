@@ -1,0 +1,163 @@
+"""The UDP sockets: one per local address, all on one port, read in batches and written without waiting.
+
+A socket is bound to each address rather than to the wildcard, since ICE must know which address a check came in on and
+answers must leave by the same one.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import structlog
+import trio
+
+from sansio.errors import DropReason
+from sansio.outputs import Address, Batch, Run
+
+from .batch import DatagramSocket, PlainSocket
+
+log = structlog.get_logger("atrium.udp")
+
+BATCH = 64
+"""Datagrams read before the core sees them."""
+BUFFER_BYTES = 8 << 20
+"""Asked of the kernel for each direction; it may grant less (sysctl net.core.rmem_max)."""
+
+_SO_FORCE = {socket.SO_RCVBUF: 33, socket.SO_SNDBUF: 32}  # SO_RCVBUFFORCE, SO_SNDBUFFORCE on Linux, for root
+
+
+class PortInUse(Exception):  # noqa: N818 - a condition rather than a defect
+    """No port of those allowed is free."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"port {port} is in use")
+        self.port = port
+
+
+class Receiver(Protocol):
+    def datagrams(self, batch: Sequence[tuple[Address, Address, bytes]], /) -> None: ...
+
+
+class UdpSockets:
+    """All UDP sockets of the server; routes what is sent by its local address."""
+
+    def __init__(self, sockets: Iterable[DatagramSocket]) -> None:
+        self._sockets = {each.local: each for each in sockets}
+        self._drops: dict[DropReason, int] = {}
+
+    @property
+    def addresses(self) -> list[Address]:
+        return list(self._sockets)
+
+    def send(self, batch: Batch) -> None:
+        arena = memoryview(batch.arena)
+        if len(self._sockets) == 1 or len(batch.runs) == 1:
+            self._send_from(batch.runs[0].local if batch.runs else ("", 0), arena, batch.runs)
+            return
+        for local, runs in _by_local(batch.runs):
+            self._send_from(local, arena, runs)
+
+    def poll_drops(self) -> dict[DropReason, int]:
+        """Datagrams dropped by reason since the last call."""
+        drops, self._drops = self._drops, {}
+        return drops
+
+    async def run(self, receiver: Receiver) -> None:
+        """Read all sockets until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for each in self._sockets.values():
+                nursery.start_soon(_read, each, receiver.datagrams)
+
+    def close(self) -> None:
+        for each in self._sockets.values():
+            each.close()
+
+    def _send_from(self, local: Address, arena: memoryview, runs: Sequence[Run]) -> None:
+        if not runs:
+            return
+        each = self._sockets.get(local)
+        if each is None:
+            self._count({DropReason.UNREACHABLE: len(runs)})
+            return
+        self._count(each.send(arena, runs))
+
+    def _count(self, drops: dict[DropReason, int]) -> None:
+        for reason, count in drops.items():
+            self._drops[reason] = self._drops.get(reason, 0) + count
+
+
+async def _read(each: DatagramSocket, take: Callable[[Sequence[tuple[Address, Address, bytes]]], None]) -> None:
+    while True:
+        await trio.lowlevel.wait_readable(each.fileno())
+        if batch := each.receive(BATCH):
+            take(batch)
+
+
+def _by_local(runs: Sequence[Run]) -> Iterable[tuple[Address, Sequence[Run]]]:
+    """Neighbouring runs from the same address together, in order."""
+    start = 0
+    for at in range(1, len(runs) + 1):
+        if at == len(runs) or runs[at].local != runs[start].local:
+            yield runs[start].local, runs[start:at]
+            start = at
+
+
+def open_sockets(addresses: Sequence[str], ports: Sequence[int]) -> UdpSockets:
+    """Bind all addresses on the first of `ports` that is free on each; port 0 picks any. Addresses that the host does
+    not have are left out with a warning, unless none remains (OSError). Raises PortInUse."""
+    for port in ports if 0 not in ports else [0] * 16:
+        try:
+            bound = _bind_all(addresses, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            continue
+        return UdpSockets(PlainSocket(sock) for sock in bound)
+    raise PortInUse(ports[0])
+
+
+def _bind_all(addresses: Sequence[str], port: int) -> list[socket.socket]:
+    bound: list[socket.socket] = []
+    missing: OSError | None = None
+    try:
+        for address in addresses:
+            try:
+                bound.append(_bind(address, port))
+            except OSError as error:
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                log.warning("address left out", address=address, error=error.strerror)
+                missing = error
+                continue
+            port = port or bound[0].getsockname()[1]
+        if not bound:
+            raise missing or OSError(errno.EADDRNOTAVAIL, "no address for media")
+    except OSError:
+        for sock in bound:
+            sock.close()
+        raise
+    return bound
+
+
+def _bind(address: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        for option, forced in _SO_FORCE.items():
+            _grow(sock, option, forced)
+        sock.bind((address, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _grow(sock: socket.socket, option: int, forced: int) -> None:
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, forced, BUFFER_BYTES)
+    except OSError:  # not root, or not Linux
+        sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
