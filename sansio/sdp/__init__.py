@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .answerer import Wish as Wish
 from .capabilities import ABS_CAPTURE_TIME as ABS_CAPTURE_TIME
 from .capabilities import ABS_SEND_TIME as ABS_SEND_TIME
 from .capabilities import AUDIO_LEVEL as AUDIO_LEVEL

@@ -19,10 +19,11 @@ from .grammar import SdpError
 from .local import application_media, describe, rejected_media, rtp_media, with_opus_parameters, with_track
 from .parser import parse
 from .remote import check_mids, live_sections, remote_description, remote_section, rids
-from .session import Description, Direction, Format, MediaSection, Rid
+from .session import Description, Direction, ExtMap, Format, MediaSection, Rid
 from .values import Incoming, NegotiatedSection, Outgoing, RemoteDescription, RemoteSection, TransportParameters
 
 OPPOSITE_SETUP = {"active": "passive", "passive": "active"}
+OPPOSITE_DIRECTION = {"sendonly": "recvonly", "recvonly": "sendonly"}
 STEREO_PUBLISH_PARAMETERS = ("stereo=1", "maxaveragebitrate=510000")
 PLAIN = Incoming(dtx=False)
 """For a section that nobody spoke of: accepted as offered."""
@@ -44,12 +45,22 @@ class _Slot:
 class Answerer:
     """Reads offers, writes answers."""
 
-    __slots__ = ("_capabilities", "_description", "_limit_characters", "_previous", "_slots", "is_pending", "setup")
+    __slots__ = (
+        "_capabilities",
+        "_description",
+        "_limit_characters",
+        "_previous",
+        "_slots",
+        "_slots_by_mid",
+        "is_pending",
+        "setup",
+    )
 
     def __init__(self, capabilities: Capabilities, limit_characters: int) -> None:
         self._capabilities = capabilities
         self._limit_characters = limit_characters
         self._slots: list[_Slot] = []
+        self._slots_by_mid: dict[str, _Slot] = {}
         self._previous: RemoteDescription | None = None
         self._description: Description | None = None
         self.is_pending = False
@@ -63,6 +74,7 @@ class Answerer:
         slots = self._merge(description)
         remote = remote_description(description, [slot.remote for slot in slots], self._previous)
         self._slots, self._description, self._previous = slots, description, remote
+        self._slots_by_mid = {slot.offered.mid: slot for slot in slots}
         self.is_pending = True
         return remote
 
@@ -71,7 +83,7 @@ class Answerer:
     ) -> str:
         if not self.is_pending or self._description is None or self._previous is None:
             raise LocalProtocolError("no offer to answer")
-        unknown = wishes.keys() - {slot.offered.mid for slot in self._slots}
+        unknown = wishes.keys() - self._slots_by_mid.keys()
         if unknown:
             raise LocalProtocolError(f"no section has mid {sorted(unknown)[0]!r}")
         if self._previous.ufrag:
@@ -95,7 +107,8 @@ class Answerer:
         return tuple(slot.offered.mid for slot in self._slots)
 
     def section(self, mid: str) -> NegotiatedSection | None:
-        return next((slot.agreed for slot in self._slots if slot.offered.mid == mid), None)
+        slot = self._slots_by_mid.get(mid)
+        return None if slot is None else slot.agreed
 
     def free_receivers(self, kind: str) -> list[str]:
         """Mids of the sections in which the peer waits for media and the last answer sends none."""
@@ -183,7 +196,7 @@ class Answerer:
         )
         section = rtp_media(
             offered.kind, offered.protocol, offered.mid,
-            direction=direction, codecs=codecs, extensions=remote.extensions,
+            direction=direction, codecs=codecs, extensions=_answered_extensions(offered, remote),
         )  # fmt: skip
         section = attrs.evolve(
             section,
@@ -218,6 +231,15 @@ def _direction(slot: _Slot, wish: Wish) -> Direction:
         return Direction.RECVONLY
     is_waiting = slot.remote.direction == Direction.RECVONLY and not slot.was_used
     return Direction.SENDONLY if is_waiting else Direction.INACTIVE
+
+
+def _answered_extensions(offered: MediaSection, remote: RemoteSection) -> list[ExtMap]:
+    """The common ones, each in the direction that mirrors the offered one (RFC 8285 §6)."""
+    return [
+        ExtMap(extension.id, extension.uri, OPPOSITE_DIRECTION.get(extension.direction, ""))
+        for extension in offered.extensions
+        if remote.extensions.get(extension.uri) == extension.id
+    ]
 
 
 def _answered_codecs(kind: str, codecs: Sequence[Format], wish: Wish) -> tuple[Format, ...]:

@@ -74,7 +74,9 @@ def server_capabilities(
     receive_audio = KindCapabilities(codecs.audio(("nack",)), (MID, AUDIO_LEVEL, ABS_CAPTURE_TIME, RID))
     both_feedback = ("goog-remb", "transport-cc", *VIDEO_FEEDBACK)
     subscribe_video = (DEPENDENCY_DESCRIPTOR, ABS_CAPTURE_TIME, bandwidth[1], *playout_delay)
-    single_video = (MID, ABS_SEND_TIME, TRANSPORT_CC, DEPENDENCY_DESCRIPTOR, ABS_CAPTURE_TIME, *playout_delay)
+    # rid is of no use to who sends one layer; but Chromium offers for a section that it adds later only what was agreed
+    # on for those before, and refuses its own offer of simulcast without rid.
+    single_video = (*publish_video, ABS_SEND_TIME, *playout_delay)
     ids = _numbered((*subscribe_video, *publish_video, AUDIO_LEVEL, ABS_SEND_TIME))
     single = Capabilities(
         receive={

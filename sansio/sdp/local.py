@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
@@ -67,7 +67,7 @@ def application_media(mid: str, protocol: str, max_message_size: int) -> MediaSe
 
 def rtp_media(
     kind: str, protocol: str, mid: str, *,
-    direction: Direction, codecs: Sequence[Format], extensions: Mapping[str, int],
+    direction: Direction, codecs: Sequence[Format], extensions: Sequence[ExtMap],
 ) -> MediaSection:  # fmt: skip
     return MediaSection(
         kind=kind,
@@ -78,7 +78,7 @@ def rtp_media(
         rtcp_mux=True,
         rtcp_rsize=True,
         codecs=tuple(codecs),
-        extensions=tuple(ExtMap(number, uri) for uri, number in extensions.items()),
+        extensions=tuple(extensions),
     )
 
 

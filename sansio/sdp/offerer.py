@@ -20,7 +20,7 @@ from .grammar import SdpError
 from .local import application_media, describe, rejected_media, rtp_media, with_opus_parameters, with_track
 from .parser import parse
 from .remote import answered_formats, check_mids, live_sections, remote_description, remote_section, rids
-from .session import Description, Direction, MediaSection, Rid
+from .session import Description, Direction, ExtMap, MediaSection, Rid
 from .values import NegotiatedSection, Outgoing, RemoteDescription, RemoteSection, TransportParameters
 
 PROTOCOL = "UDP/TLS/RTP/SAVPF"
@@ -64,13 +64,14 @@ class Offerer:
     """Writes offers, reads answers."""
 
     __slots__ = (
-        "_capabilities", "_limit_characters", "_previous", "_slots", "is_pending", "needs_offer", "setup",
+        "_capabilities", "_limit_characters", "_previous", "_slots", "_slots_by_mid", "is_pending", "needs_offer", "setup",
     )  # fmt: skip
 
     def __init__(self, capabilities: Capabilities, limit_characters: int) -> None:
         self._capabilities = capabilities
         self._limit_characters = limit_characters
         self._slots: list[_Slot] = []
+        self._slots_by_mid: dict[str, _Slot] = {}
         self._previous: RemoteDescription | None = None
         self.needs_offer = False
         """Something changed since the last offer."""
@@ -149,21 +150,23 @@ class Offerer:
         return tuple(slot.mid for slot in self._slots)
 
     def section(self, mid: str) -> NegotiatedSection | None:
-        return next((slot.agreed for slot in self._slots if slot.mid == mid), None)
+        slot = self._slots_by_mid.get(mid)
+        return None if slot is None else slot.agreed
 
     # Writing
 
     def _add(self, kind: str) -> _Slot:
         slot = _Slot(len(self._slots), str(len(self._slots)), kind)
         self._slots.append(slot)
+        self._slots_by_mid[slot.mid] = slot
         self.needs_offer = True
         return slot
 
     def _find(self, mid: str) -> _Slot:
-        for slot in self._slots:
-            if slot.mid == mid:
-                return slot
-        raise LocalProtocolError(f"no section has mid {mid!r}")
+        slot = self._slots_by_mid.get(mid)
+        if slot is None:
+            raise LocalProtocolError(f"no section has mid {mid!r}")
+        return slot
 
     def _offered_slots(self) -> list[_Slot]:
         return [slot for slot in self._slots if slot.offered is not None]
@@ -182,7 +185,7 @@ class Offerer:
             codecs = tuple(codec for codec in codecs if not codec.is_rtx)
         if slot.outgoing is not None and slot.outgoing.stereo:
             codecs = with_opus_parameters(codecs, "sprop-stereo=1")
-        extensions = {uri: self._capabilities.extension_ids[uri] for uri in ours.extensions}
+        extensions = [ExtMap(self._capabilities.extension_ids[uri], uri) for uri in ours.extensions]
         section = rtp_media(
             slot.kind, PROTOCOL, slot.mid, direction=slot.direction, codecs=codecs, extensions=extensions
         )

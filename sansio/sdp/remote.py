@@ -84,7 +84,8 @@ def common_extensions(section: MediaSection, uris: Sequence[str], *, allow_mixed
     highest = MAX_EXTENSION_ID if allow_mixed else MAX_ONE_BYTE_EXTENSION_ID
     common: dict[str, int] = {}
     for extension in section.extensions:
-        if extension.uri in uris and 0 < extension.id <= highest and extension.id != 15:
+        is_usable = 0 < extension.id <= highest and extension.id != 15 and extension.direction != "inactive"
+        if extension.uri in uris and is_usable:
             common.setdefault(extension.uri, extension.id)
     return common
 
