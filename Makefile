@@ -1,0 +1,66 @@
+# make serve   run the server for development in a virtual environment of its own
+# make test    run the tests          make lint   style, types and import rules
+# make web     build the demo page    make docs   build the documentation
+# make fuzz    fuzz each parser for FUZZ_SECONDS
+
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)) python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+FUZZ_SECONDS ?= 60
+
+SOURCES := $(shell find sansio trio_server -name '*.py' -o -path '*/static/*' -type f)
+
+.PHONY: serve test lint web docs fuzz clean
+
+serve: $(VENV)/.serve
+	@exec $(BIN)/atrium dev $(ARGS)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+web:
+	@command -v npm >/dev/null || { echo "make web needs Node.js and npm (Debian: apt install nodejs npm)"; exit 1; }
+	cd examples/web && npm ci && npm run build
+	rm -rf trio_server/static
+	cp -r examples/web/dist trio_server/static
+
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -W -b html docs docs/_build/html
+
+fuzz: $(VENV)/.fuzz
+	@for target in fuzz/fuzz_*.py; do \
+		name=$$(basename $$target .py); corpus=fuzz/corpus/$${name#fuzz_}; mkdir -p $$corpus; \
+		echo "== $$name"; $(BIN)/python $$target -max_total_time=$(FUZZ_SECONDS) $$corpus || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) build docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+
+# The environment. What `make test` installs (the checkout itself, editable) serves for `make serve` too.
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Atrium needs Python 3.11 or newer; $(PYTHON) is not. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "This Python cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.serve: $(BIN)/python pyproject.toml $(SOURCES)
+	@if [ ! -e $(VENV)/.test ]; then echo "installing"; $(BIN)/python -m pip install --quiet .; fi
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+$(VENV)/.docs $(VENV)/.fuzz: $(VENV)/.%: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
