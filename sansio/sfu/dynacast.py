@@ -1,0 +1,141 @@
+"""What a publisher is told to send: the highest layer that any subscriber needs, per codec of a track.
+
+Subscribers report here what they need; the machine says when the publisher has to hear of it. A raise is told at once, as
+someone waits for it. A fall waits for a few seconds, since viewers scroll and come back. Ten seconds after the track was
+published the state is told in any case, so that a track that nobody watches is switched off. While the publisher is muted
+nothing is told; all is repeated afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from enum import Enum
+from typing import Generic, TypeVar
+
+import attrs
+
+from ..timers import TimerTable
+from .layers import Quality
+
+S = TypeVar("S", bound=Hashable)
+
+PAUSE_DELAY = 5.0
+FIRST_EVALUATION = 10.0
+
+
+@attrs.frozen
+class QualitiesChanged:
+    """For each codec, in order of publication: its MIME type, and whether low, medium and high are needed."""
+
+    codecs: tuple[tuple[str, tuple[bool, bool, bool]], ...]
+
+
+class DynacastTimer(Enum):
+    FALL = "layers no longer watched"
+    FIRST = "first evaluation"
+
+
+class Dynacast(Generic[S]):
+    """One published video track. `S` is whatever names a subscriber."""
+
+    __slots__ = ("_disabled", "_events", "_is_muted", "_needs", "_pause_delay", "_timers", "_told")
+
+    def __init__(self, now: float, codecs: tuple[str, ...] = (), *, pause_delay: float = PAUSE_DELAY) -> None:
+        self._needs: dict[str, dict[S, Quality]] = {codec: {} for codec in codecs}
+        self._disabled: set[str] = set()
+        self._told: dict[str, int] = {}  # codec: levels needed, 0 for none
+        self._is_muted = False
+        self._pause_delay = pause_delay
+        self._events: list[QualitiesChanged] = []
+        self._timers: TimerTable[DynacastTimer] = TimerTable()
+        self._timers.set(DynacastTimer.FIRST, now + FIRST_EVALUATION)
+
+    def set_subscriber(self, now: float, subscriber: S, codec: str, quality: Quality | None) -> None:
+        """The highest quality that `subscriber` needs of `codec`; None or OFF: nothing (it left, or wants nothing)."""
+        needs = self._needs.setdefault(codec, {})
+        if quality is None or quality is Quality.OFF:
+            if needs.pop(subscriber, None) is None:
+                return
+        elif needs.get(subscriber) == quality:
+            return
+        else:
+            needs[subscriber] = quality
+        self._evaluate(now)
+
+    def remove_subscriber(self, now: float, subscriber: S) -> None:
+        """Nothing is needed for `subscriber` in any codec."""
+        removed = [needs.pop(subscriber, None) for needs in self._needs.values()]
+        if any(quality is not None for quality in removed):
+            self._evaluate(now)
+
+    def add_codec(self, codec: str) -> None:
+        """The track is (or can be) published in another codec too."""
+        if codec not in self._needs:
+            self._needs[codec] = {}
+        if self._told and codec not in self._told:
+            self._tell()
+
+    def disable_codec(self, codec: str) -> None:
+        """Tell the publisher to stop `codec` whoever needs it: everybody moves to another (codec regression)."""
+        if codec in self._needs and codec not in self._disabled:
+            self._disabled.add(codec)
+            self._tell()
+
+    def set_muted(self, muted: bool) -> None:
+        was_muted, self._is_muted = self._is_muted, muted
+        if was_muted and not muted and self._told:
+            self._tell(hold=True)
+
+    def restart(self, now: float) -> None:
+        """The publisher may have forgotten: tell everything again (resume, migration)."""
+        if self._told:
+            self._tell()
+        self._timers.set(DynacastTimer.FIRST, now + FIRST_EVALUATION)
+
+    def handle_timeout(self, now: float) -> None:
+        if self._timers.expire(now) and self._told != self._current():
+            self._tell()
+
+    def poll_events(self) -> list[QualitiesChanged]:
+        events, self._events = self._events, []
+        return events
+
+    def poll_timeout(self) -> float | None:
+        return self._timers.next()
+
+    @property
+    def codecs(self) -> tuple[str, ...]:
+        return tuple(self._needs)
+
+    def max_quality(self, codec: str) -> Quality:
+        """The highest that any subscriber needs, OFF if none."""
+        needs = self._needs.get(codec)
+        return max(needs.values()) if needs and codec not in self._disabled else Quality.OFF
+
+    def _levels(self, codec: str) -> int:
+        quality = self.max_quality(codec)
+        return 0 if quality is Quality.OFF else quality + 1
+
+    def _current(self) -> dict[str, int]:
+        return {codec: self._levels(codec) for codec in self._needs}
+
+    def _evaluate(self, now: float) -> None:
+        current = self._current()
+        if current == self._told:
+            self._timers.cancel(DynacastTimer.FALL)
+            return
+        if any(levels > self._told.get(codec, 0) for codec, levels in current.items()):
+            # A raise goes out with whatever fell meanwhile held at its old level until that has waited long enough.
+            self._tell(hold=True)
+        if any(levels < self._told.get(codec, 0) for codec, levels in current.items()):
+            self._timers.set_if_unset(DynacastTimer.FALL, now + self._pause_delay)
+
+    def _tell(self, *, hold: bool = False) -> None:
+        levels = self._current()
+        if hold:
+            levels = {codec: max(count, self._told.get(codec, 0)) for codec, count in levels.items()}
+        else:
+            self._timers.cancel(DynacastTimer.FALL)
+        self._told = levels
+        if not self._is_muted:
+            self._events.append(QualitiesChanged(tuple((codec, (n > 0, n > 1, n > 2)) for codec, n in levels.items())))
