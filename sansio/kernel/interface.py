@@ -121,6 +121,9 @@ class Leg:
     paused: bool = False
     """Nothing is forwarded; numbering stays ready for `switch`."""
     mtu: int = 1500
+    red_payload_type: int = 0
+    """OPUS_TO_RED: target payload type of RED. `payload_types` then gives the Opus type inside it, which is also that of
+    packets too large for a RED block. Without one the leg sends plain Opus."""
 
 
 class NoticeKind(Enum):

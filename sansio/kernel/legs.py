@@ -27,7 +27,7 @@ from ..entropy import Entropy, random_bits
 from ..errors import LocalProtocolError
 from ..seqnum import widen
 from .arena import CHUNK_BYTES
-from .interface import Leg, LegStats
+from .interface import Leg, LegStats, Notice
 from .packets import Packet, encode_extensions
 from .srtp import lib
 
@@ -64,6 +64,7 @@ class Mode(Protocol):
 
     spatial: int
     temporal: int
+    """Layers last forwarded, -1 before."""
 
     def forward(self, now: float, packets: Iterable[Packet]) -> None:
         """Send what is wanted of these packets, which came in this order."""
@@ -79,11 +80,45 @@ class LegState:
     """One leg."""
 
     __slots__ = (
-        "_abs_send_time_bits", "_base", "_entropy", "_first_sent", "_first_timestamp", "_last_sent", "_mask",
-        "_next_timestamp", "_octets", "_packets", "_ranges", "_repeats", "_retransmitted_octets", "_retransmitted_packets",
-        "_ring", "_rtx_number", "_source_ids", "_started", "_transport_cc_bits", "_two_byte", "default_type",
-        "dropped", "epoch", "highest", "last_number", "last_timestamp", "mode", "offset", "session", "slot", "spec",
-        "stream", "time_offset", "types",
+        "_abs_send_time_bits",
+        "_descriptor_id",
+        "_entropy",
+        "_first_sent",
+        "_first_timestamp",
+        "_frame_epoch",
+        "_frame_offset",
+        "_last_frame",
+        "_last_sent",
+        "_mask",
+        "_next_timestamp",
+        "_octets",
+        "_packets",
+        "_ranges",
+        "_repeats",
+        "_retransmitted_octets",
+        "_retransmitted_packets",
+        "_ring",
+        "_rtx_number",
+        "_source_ids",
+        "_started",
+        "_transport_cc_bits",
+        "_two_byte",
+        "base",
+        "default_type",
+        "dropped",
+        "epoch",
+        "highest",
+        "last_number",
+        "last_timestamp",
+        "mode",
+        "notices",
+        "offset",
+        "session",
+        "slot",
+        "spec",
+        "stream",
+        "time_offset",
+        "types",
     )  # fmt: skip
 
     mode: Mode
@@ -99,8 +134,12 @@ class LegState:
         self.last_number = session.claim_ssrc(spec.ssrc)
         self._rtx_number = session.claim_ssrc(spec.rtx_ssrc) if spec.rtx_ssrc else 0
         self.last_timestamp = random_bits(entropy, 31)
+        self.notices: list[Notice] = []  # for policy, collected with those of the next burst
         self.epoch = 0  # grows when numbering is tied to the source anew
-        self._base = 0
+        self.base = 0
+        self._frame_offset = 0
+        self._last_frame = -1
+        self._frame_epoch = 0
         self._next_timestamp: int | None = None
         self._ranges: list[tuple[int, int, int]] = []  # from position, offset, time offset
         self._ring: list[Sent | None] = [None] * _RING_SIZE
@@ -140,7 +179,7 @@ class LegState:
         self.stream = stream
         stream.legs[self.slot] = self
         self._pair_extensions()
-        self._base = position
+        self.base = position
         self._next_timestamp = timestamp
         self.mode.handle_switch(stream)
         self.mode.forward(now, stream.packets_from(position))
@@ -208,7 +247,7 @@ class LegState:
             return False
         self.highest = WAITING
         for packet in packets:
-            self._base = max(self._base, packet[0] + 1)
+            self.base = max(self.base, packet[0] + 1)
         return True
 
     def place(self, now: float, position: int, timestamp: int, wanted: bool) -> tuple[int, int] | None:
@@ -221,7 +260,7 @@ class LegState:
                 return None
             self.highest = position
         elif step > MAX_GAP:
-            if not wanted or position < self._base:
+            if not wanted or position < self.base:
                 return None
             self._rebase(now, position, timestamp)
         elif step > 0:
@@ -255,7 +294,7 @@ class LegState:
             transport |= (session.transport_number & 0xFFFF) << 8
         elements: Elements = ()
         if passed is not None:
-            elements = tuple((target, passed[source]) for source, target in self._source_ids if source in passed)
+            elements = self._pass_extensions(passed, number)
         size = self._emit(self.spec.ssrc, first, number, timestamp, stamp, transport, elements, prefix, body)
         if transport and size:
             session.note_sent(now, size, False)
@@ -305,7 +344,7 @@ class LegState:
             goal = self._resume_timestamp(now, timestamp)
         self._next_timestamp = None
         self.epoch += 1
-        self.highest = self._base = position
+        self.highest = self.base = position
         self.offset = position - self.last_number - 1
         self.time_offset = timestamp - goal
         self._ranges = [(position, self.offset, self.time_offset)]
@@ -320,7 +359,7 @@ class LegState:
         return max(expected, self.last_timestamp + 1)
 
     def _place_late(self, position: int, timestamp: int) -> tuple[int, int] | None:
-        if position < self._base:
+        if position < self.base:
             return None
         for start, offset, time_offset in reversed(self._ranges):
             if position >= start:
@@ -356,8 +395,9 @@ class LegState:
         )
 
     def _pair_extensions(self) -> None:
-        """Source id and target id of the extensions that are passed on as they are."""
+        """Source id and target id of the extensions that are passed on."""
         self._source_ids: tuple[tuple[int, int], ...] = ()
+        self._descriptor_id = self.spec.extensions.dependency_descriptor
         if self.stream is not None:
             source, target = self.stream.spec.extensions, self.spec.extensions
             pairs = (
@@ -365,6 +405,27 @@ class LegState:
                 (source.dependency_descriptor, target.dependency_descriptor),
             )
             self._source_ids = tuple((a, b) for a, b in pairs if a and b)
+
+    def _pass_extensions(self, passed: dict[int, bytes], number: int) -> Elements:
+        elements = []
+        for source, target in self._source_ids:
+            value = passed.get(source)
+            if value is not None:
+                if target == self._descriptor_id and len(value) >= 3:
+                    value = self._renumber_frame(value, number)
+                elements.append((target, value))
+        return tuple(elements)
+
+    def _renumber_frame(self, descriptor: bytes, number: int) -> bytes:
+        """A dependency descriptor whose frame number goes on across sources: receivers drop what looks old."""
+        frame = descriptor[1] << 8 | descriptor[2]
+        if self._frame_epoch != self.epoch:
+            self._frame_epoch = self.epoch
+            self._frame_offset = frame - self._last_frame - 1 if self._last_frame >= 0 else 0
+        frame = frame - self._frame_offset & 0xFFFF
+        if number > self.last_number:
+            self._last_frame = frame
+        return descriptor[:1] + frame.to_bytes(2, "big") + descriptor[3:]
 
     def _emit(
         self, ssrc: int, first: int, number: int, timestamp: int, stamp: int, transport: int, elements: Elements,
@@ -453,40 +514,3 @@ class LegState:
         if len(repeats) > 2 * len(self._ring):
             oldest = self.last_number - len(self._ring)
             self._repeats = {one: repeat for one, repeat in repeats.items() if one > oldest}
-
-
-class PlainMode:
-    """Payloads unchanged."""
-
-    __slots__ = ("_leg", "spatial", "temporal")
-
-    def __init__(self, leg: LegState) -> None:
-        self._leg = leg
-        self.spatial = self.temporal = -1
-
-    def forward(self, now: float, packets: Iterable[Packet]) -> None:
-        leg = self._leg
-        if leg.hold(packets):
-            return
-        types = leg.types
-        send = leg.send
-        for position, timestamp, marker, payload_type, payload, passed, _ in packets:
-            first = types.get(payload_type, 0) if payload else 0
-            if first and position == leg.highest + 1:
-                leg.highest = position
-                send(now, position - leg.offset, timestamp - leg.time_offset, first | marker, b"", payload, passed)
-                continue
-            placed = leg.place(now, position, timestamp, first > 0)
-            if payload and not first:
-                leg.dropped += 1
-            if placed is not None:
-                if first:
-                    send(now, placed[0], placed[1], first | marker, b"", payload, passed)
-                else:
-                    leg.fill(now, placed[0], placed[1])
-
-    def handle_switch(self, stream: Stream) -> None:
-        del stream
-
-    def adopt(self, payload: bytes) -> tuple[bytes, bytes]:
-        return b"", payload

@@ -1,18 +1,40 @@
-"""What the kernel reads of a payload: key frames, and for VP8 the descriptor that legs rewrite (RFC 7741 §4.2).
+"""What the kernel reads of a payload: key frames, layers, and what legs need to rewrite or choose.
 
-A reader is made per stream, because picture ids are widened along the stream. It is called once per received packet.
+A reader is made per stream and payload type and called once per received packet, in order of arrival; readers widen picture
+and frame numbers along the stream. The formats themselves are read by `sansio.rtp`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
+from ..rtp import DependencyDescriptor, RtpError, Structure, av1, dependency_descriptor, h264, h265, red, vp8, vp9
 from ..seqnum import widen
 from .interface import Codec, ExtensionIds
 
 Vp8: TypeAlias = tuple[bytes, int, int, int, int, int, bool, bool, int]
 """The payload behind the descriptor, extended picture id, TL0PICIDX, temporal id, layer sync (0x20 or 0), KEYIDX (each -1
 if absent, but layer sync), whether a picture starts here, whether it is a key frame, first byte."""
+
+Red: TypeAlias = tuple[bytes, tuple[tuple[int, int, bytes], ...]]
+"""The primary block, and of the redundant ones, oldest first: how many packets back, how much older, the block."""
+
+
+class Layered(NamedTuple):
+    """A packet with a dependency descriptor."""
+
+    descriptor: DependencyDescriptor
+    frame: int
+    """Extended frame number."""
+    key_frame: int
+    """Extended number of the frame whose structure is in force."""
+    structure: Structure
+    active_targets: int
+    """Mask of the decode targets that the sender produces."""
+    raw: bytes
+    rewritten: dict[int, bytes]
+    """The descriptor by mask of decode targets, shared by the legs that want the same."""
 
 
 class Reading(NamedTuple):
@@ -29,16 +51,36 @@ class Reading(NamedTuple):
 NOTHING: Final = Reading(False, 0, 0, 0, 0, None)
 
 
+class Unreadable:
+    """The `info` of a packet whose layers should be known and are not: legs that choose layers drop it."""
+
+
+UNREADABLE: Final = Reading(False, 0, 0, 0, 0, Unreadable())
+
+
 class Reader(Protocol):
-    """Reads the payloads of one stream and one codec, in order of arrival."""
+    """Reads the payloads of one stream and one codec."""
 
     def __call__(self, payload: bytes, extensions: dict[int, bytes], /) -> Reading: ...
 
 
 def make_reader(codec: Codec, extensions: ExtensionIds) -> Reader | None:
     """A fresh reader; None for codecs of which nothing is read."""
-    del extensions
-    return Vp8Reader() if codec is Codec.VP8 else None
+    match codec:
+        case Codec.VP8:
+            return Vp8Reader()
+        case Codec.VP9:
+            return LayerReader(extensions.dependency_descriptor, _read_vp9)
+        case Codec.AV1:
+            return LayerReader(extensions.dependency_descriptor, _read_av1)
+        case Codec.H264:
+            return _read_h264
+        case Codec.H265:
+            return _read_h265
+        case Codec.RED:
+            return _read_red
+        case _:
+            return None
 
 
 class Vp8Reader:
@@ -51,78 +93,127 @@ class Vp8Reader:
 
     def __call__(self, payload: bytes, extensions: dict[int, bytes], /) -> Reading:
         del extensions
-        found = parse_vp8(payload)
+        found = read_vp8(payload)
         if found is None:
             return NOTHING
-        info, bits = found
-        body, picture, _, temporal, _, _, _, is_key, _ = info
-        if picture >= 0:
-            picture = self._widen(picture, bits)
-            info = (body, picture, *info[2:])
-        width = height = 0
-        if is_key and len(body) >= 10 and body[3:6] == b"\x9d\x01\x2a":
-            width = (body[6] | body[7] << 8) & 0x3FFF
-            height = (body[8] | body[9] << 8) & 0x3FFF
-        return Reading(is_key, width, height, 0, max(temporal, 0), info)
+        descriptor, info = found
+        if descriptor.picture_id >= 0:
+            info = (info[0], self._widen(descriptor.picture_id, descriptor.picture_id_bits), *info[2:])
+        return Reading(descriptor.is_key_frame, descriptor.width, descriptor.height, 0, max(descriptor.tid, 0), info)
 
     def _widen(self, picture: int, bits: int) -> int:
         if self._picture < 0:
-            self._picture = picture
-            return picture
+            # Room below for pictures that come late; pictures are never negative, which means absent.
+            self._picture = picture + (1 << 15)
+            return self._picture
         wide = widen(picture, self._picture, bits)
+        if wide < 0:
+            return picture
         self._picture = max(self._picture, wide)
         return wide
 
 
-def parse_vp8(payload: bytes) -> tuple[Vp8, int] | None:
-    """The descriptor with the picture id as sent, and its width in bits; None if it is cut short."""
-    picture = tl0 = temporal = key_index = -1
-    sync = bits = 0
+def read_vp8(payload: bytes) -> tuple[vp8.Vp8Descriptor, Vp8] | None:
+    """The descriptor, and what a leg needs, with the picture id as sent; None for what is not VP8 or has no data."""
     try:
-        first = payload[0]
-        at = 1
-        if first & 0x80:
-            flags = payload[1]
-            at = 2
-            if flags & 0x80:  # I: one byte, or two when its top bit M is set
-                picture, bits = payload[at], 7
-                at += 1
-                if picture & 0x80:
-                    picture, bits = (picture & 0x7F) << 8 | payload[at], 15
-                    at += 1
-            if flags & 0x40:  # L
-                tl0 = payload[at]
-                at += 1
-            if flags & 0x30:  # T and K share a byte
-                byte = payload[at]
-                at += 1
-                if flags & 0x20:
-                    temporal, sync = byte >> 6, byte & 0x20
-                if flags & 0x10:
-                    key_index = byte & 0x1F
-        starts = first & 0x17 == 0x10
-        is_key = starts and not payload[at] & 1
-    except IndexError:
+        descriptor = vp8.parse(payload)
+    except RtpError:
         return None
-    body = payload[at:]
-    return ((body, picture, tl0, temporal, sync, key_index, starts, is_key, first), bits) if body else None
+    body = payload[descriptor.header_bytes :]
+    if not body:
+        return None
+    first = payload[0]
+    return descriptor, (
+        body, descriptor.picture_id, descriptor.tl0_pic_idx, descriptor.tid, 0x20 if descriptor.layer_sync else 0,
+        descriptor.key_index, first & 0x17 == 0x10, descriptor.is_key_frame, first,
+    )  # fmt: skip
 
 
-def encode_vp8(first: int, picture: int, tl0: int, temporal: int, sync: int, key_index: int) -> bytes:
-    """A descriptor; -1 leaves a field out. The picture id always takes 15 bits, so that lengths never change in flight."""
-    out = [first & 0x37, 0]
-    flags = 0
-    if picture >= 0:
-        flags |= 0x80
-        out += (0x80 | picture >> 8 & 0x7F, picture & 0xFF)
-    if tl0 >= 0:
-        flags |= 0x40
-        out.append(tl0)
-    if temporal >= 0 or key_index >= 0:
-        flags |= (0x20 if temporal >= 0 else 0) | (0x10 if key_index >= 0 else 0)
-        out.append(max(temporal, 0) << 6 | sync | max(key_index, 0))
-    if not flags:
-        return bytes((first & 0x37,))
-    out[0] |= 0x80
-    out[1] = flags
-    return bytes(out)
+class LayerReader:
+    """VP9 and AV1: by dependency descriptor where packets carry one, else by the payload."""
+
+    __slots__ = ("_active_targets", "_extension", "_fallback", "_frame", "_key_frame", "_structure")
+
+    def __init__(self, extension: int, fallback: Callable[[bytes], Reading]) -> None:
+        self._extension = extension
+        self._fallback = fallback
+        self._structure: Structure | None = None
+        self._active_targets = 0
+        self._frame = self._key_frame = -1
+
+    def __call__(self, payload: bytes, extensions: dict[int, bytes], /) -> Reading:
+        raw = extensions.get(self._extension)
+        if raw is None or not self._extension:
+            return self._fallback(payload)
+        try:
+            descriptor = dependency_descriptor.parse(raw, self._structure)
+        except RtpError:
+            return UNREADABLE
+        frame = self._widen(descriptor.frame_number)
+        if descriptor.structure is not None and frame >= self._key_frame:
+            self._structure, self._key_frame = descriptor.structure, frame
+        structure = self._structure
+        if structure is None or frame < self._key_frame:
+            return UNREADABLE  # older than the structure: it cannot be understood any more
+        if descriptor.active_targets >= 0 and frame == self._frame:
+            self._active_targets = descriptor.active_targets
+        info = Layered(descriptor, frame, self._key_frame, structure, self._active_targets, raw, {})
+        is_key = descriptor.structure is not None and descriptor.start_of_frame and not descriptor.frame_diffs
+        width, height = structure.resolutions[-1] if is_key and structure.resolutions else (0, 0)
+        if is_key and not width:
+            _, width, height, *_ = self._fallback(payload)
+        return Reading(is_key, width, height, descriptor.spatial_id, descriptor.temporal_id, info)
+
+    def _widen(self, frame_number: int) -> int:
+        if self._frame < 0:
+            self._frame = frame_number + (1 << 16)
+            return self._frame
+        frame = widen(frame_number, self._frame)
+        self._frame = max(self._frame, frame)
+        return frame
+
+
+def _read_vp9(payload: bytes) -> Reading:
+    try:
+        found = vp9.parse(payload)
+    except RtpError:
+        return UNREADABLE
+    return Reading(found.is_key_frame, found.width, found.height, max(found.sid, 0), max(found.tid, 0), found)
+
+
+def _read_av1(payload: bytes) -> Reading:
+    if not av1.is_key_frame(payload):
+        return NOTHING
+    width, height = av1.key_frame_size(payload)
+    return Reading(True, width, height, 0, 0, None)
+
+
+def _read_h264(payload: bytes, extensions: dict[int, bytes]) -> Reading:
+    del extensions
+    if not h264.is_key_frame(payload):
+        return NOTHING
+    width, height = h264.key_frame_size(payload)
+    return Reading(True, width, height, 0, 0, None)
+
+
+def _read_h265(payload: bytes, extensions: dict[int, bytes]) -> Reading:
+    del extensions
+    if not h265.is_key_frame(payload):
+        return Reading(False, 0, 0, 0, max(h265.temporal_id(payload), 0), None)
+    width, height = h265.key_frame_size(payload)
+    return Reading(True, width, height, 0, 0, None)
+
+
+def _read_red(payload: bytes, extensions: dict[int, bytes]) -> Reading:
+    del extensions
+    try:
+        *redundant, primary = red.parse(payload)
+    except RtpError:
+        return NOTHING
+    count = len(redundant)
+    older = tuple(
+        (count - index, block.timestamp_offset, payload[block.start : block.end])
+        for index, block in enumerate(redundant)
+        if block.end > block.start
+    )
+    return Reading(False, 0, 0, 0, 0, (payload[primary.start : primary.end], older))

@@ -13,13 +13,22 @@ from ..entropy import Entropy
 from ..errors import DropReason, LocalProtocolError
 from ..outputs import Address, Batch
 from .arena import Arena
+from .audio import OpusToRedMode, RedToOpusMode
 from .interface import AudioLevel, Leg, LegMode, LegStats, Notice, SentPacket, SrtpProfile, StreamSpec, StreamStats
-from .legs import LegState, Mode, PlainMode
+from .legs import LegState, Mode
+from .plain import PlainMode
 from .receive import Stream
 from .sessions import Session
+from .svc import SvcMode
 from .vp8 import Vp8Mode
 
-_MODES: Final[dict[LegMode, Callable[[LegState], Mode]]] = {LegMode.PLAIN: PlainMode, LegMode.VP8: Vp8Mode}
+_MODES: Final[dict[LegMode, Callable[[LegState], Mode]]] = {
+    LegMode.PLAIN: PlainMode,
+    LegMode.VP8: Vp8Mode,
+    LegMode.SVC: SvcMode,
+    LegMode.RED_TO_OPUS: RedToOpusMode,
+    LegMode.OPUS_TO_RED: OpusToRedMode,
+}
 
 
 class PureKernel:
@@ -83,12 +92,12 @@ class PureKernel:
 
     def ingest(self, now: float, session: int, datagrams: Sequence[bytes]) -> list[Notice]:
         notices: list[Notice] = []
-        self._forward(now, self._session(session).handle_datagrams(now, datagrams, notices))
+        self._forward(now, self._session(session).handle_datagrams(now, datagrams, notices), notices)
         return notices
 
     def inject_received(self, now: float, session: int, packets: Sequence[bytes]) -> list[Notice]:
         notices: list[Notice] = []
-        self._forward(now, self._session(session).handle_plain(now, packets, notices))
+        self._forward(now, self._session(session).handle_plain(now, packets, notices), notices)
         return notices
 
     def has_packet(self, stream: int, position: int) -> bool:
@@ -111,7 +120,7 @@ class PureKernel:
     def add_leg(self, leg: Leg) -> int:
         session = self._session(leg.session)
         state = LegState(self._take_slot(), session, leg, self._entropy)
-        state.mode = _make_mode(leg.mode, state)
+        state.mode = _MODES[leg.mode](state)
         session.legs.add(state.slot)
         self._legs[state.slot] = state
         return state.slot
@@ -121,7 +130,7 @@ class PureKernel:
         old_mode = state.spec.mode
         state.set_spec(leg)
         if leg.mode is not old_mode:
-            state.mode = _make_mode(leg.mode, state)
+            state.mode = _MODES[leg.mode](state)
 
     def remove_leg(self, slot: int) -> None:
         state = self._leg(slot)
@@ -161,13 +170,17 @@ class PureKernel:
 
     # Private
 
-    def _forward(self, now: float, touched: list[Stream]) -> None:
+    def _forward(self, now: float, touched: list[Stream], notices: list[Notice]) -> None:
         """Subscriber-major: each leg sends the whole burst of its stream before the next leg begins."""
         for stream in touched:
             packets, stream.pending = stream.pending, []
-            if packets:
-                for leg in stream.legs.values():
-                    leg.mode.forward(now, packets)
+            if not packets:
+                continue
+            for leg in stream.legs.values():
+                leg.mode.forward(now, packets)
+                if leg.notices:
+                    notices += leg.notices
+                    leg.notices = []
 
     def _take_slot(self) -> int:
         slot = self._next_slot
@@ -191,7 +204,3 @@ class PureKernel:
             return self._legs[slot]
         except KeyError:
             raise LocalProtocolError(f"{slot} is no leg") from None
-
-
-def _make_mode(mode: LegMode, state: LegState) -> Mode:
-    return _MODES.get(mode, PlainMode)(state)

@@ -13,10 +13,10 @@ from typing import Final
 
 from ..entropy import Entropy, random_bits
 from ..errors import DropReason, LocalProtocolError
+from ..rtp import Header, RtpError, parse_extensions, parse_header
 from ..seqnum import serial_difference
 from .arena import Arena, Path
 from .interface import Notice, NoticeKind, SentPacket, SrtpProfile
-from .packets import Header, parse_rtp
 from .receive import Stream, require_ssrc
 from .srtp import Srtp, drop_reason
 
@@ -75,11 +75,13 @@ class Session:
         """Take in packets that were decrypted before."""
         touched: list[Stream] = []
         for data in packets:
-            header = parse_rtp(data)
-            if header is None:
+            try:
+                header = parse_header(data)
+                extensions = parse_extensions(data, header)
+            except RtpError:
                 self._drop(DropReason.RTP_MALFORMED)
             else:
-                self._handle_packet(now, data, header, notices, touched)
+                self._handle_packet(now, data, header, extensions, notices, touched)
         return touched
 
     def add_stream(self, stream: Stream) -> None:
@@ -171,13 +173,15 @@ class Session:
             self._drop(drop_reason(plain))
             return
         self.last_arrival = now
-        header = parse_rtp(plain)
-        if header is None:
+        try:
+            header = parse_header(plain)
+            extensions = parse_extensions(plain, header)
+        except RtpError:
             self._drop(DropReason.RTP_MALFORMED)
             return
         if self._transport_cc_id:
-            self._note_arrival(now, header.extensions)
-        self._handle_packet(now, plain, header, notices, touched)
+            self._note_arrival(now, extensions)
+        self._handle_packet(now, plain, header, extensions, notices, touched)
 
     def _note_arrival(self, now: float, extensions: dict[int, bytes]) -> None:
         value = extensions.get(self._transport_cc_id)
@@ -193,9 +197,10 @@ class Session:
         self._arrivals.append((number, now))
 
     def _handle_packet(
-        self, now: float, data: bytes, header: Header, notices: list[Notice], touched: list[Stream]
-    ) -> None:
-        marker, payload_type, sequence_number, timestamp, ssrc, extensions, start, end = header
+        self, now: float, data: bytes, header: Header, extensions: dict[int, bytes], notices: list[Notice],
+        touched: list[Stream],
+    ) -> None:  # fmt: skip
+        marker, payload_type, sequence_number, timestamp, ssrc, _, _, _, _, start, end, _ = header
         found = self._ssrcs.get(ssrc)
         if not self.srtp.note_inbound(ssrc, self._ssrcs):
             self._drop(DropReason.RTP_SSRC_LIMIT)
@@ -220,8 +225,9 @@ class Session:
         if not pending:
             touched.append(stream)
         reason = stream.handle_packet(
-            now, sequence_number, timestamp, marker, payload_type, data[start:end], start, extensions, is_rtx, notices
-        )
+            now, sequence_number, timestamp, 0x80 if marker else 0, payload_type, data[start:end], start, extensions,
+            is_rtx, notices,
+        )  # fmt: skip
         if reason is not None:
             self._drop(reason)
 

@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
+from ..rtp.vp8 import encode_descriptor
 from .legs import MAX_GAP, WAITING, LegState
 from .packets import Packet
-from .payloads import Vp8, encode_vp8, parse_vp8
+from .payloads import Vp8, read_vp8
 
 if TYPE_CHECKING:
     from .receive import Stream
@@ -70,10 +71,10 @@ class Vp8Mode:
         self._ceiling = self._leg.spec.max_temporal
 
     def adopt(self, payload: bytes) -> tuple[bytes, bytes]:
-        found = parse_vp8(payload)
+        found = read_vp8(payload)
         if found is None:
             return b"", payload
-        body, picture, tl0, temporal, sync, key_index, _, _, first = found[0]
+        body, picture, tl0, temporal, sync, key_index, _, _, first = found[1]
         if self._last_picture >= 0:
             picture = self._last_picture + 1
         if self._last_tl0 >= 0:
@@ -86,7 +87,7 @@ class Vp8Mode:
             self._tl0_offset -= 1
             self._key_offset -= 1
             self._add_range(picture + self._picture_offset + 1)
-        return encode_vp8(first, picture & 0x7FFF if picture >= 0 else -1, tl0, temporal, sync, key_index), body
+        return _encode(first, picture & 0x7FFF if picture >= 0 else -1, tl0, temporal, sync, key_index), body
 
     def _wants(self, step: int, timestamp: int, info: Vp8) -> bool:
         """Whether a packet passes the ceiling; takes note of pictures that do not."""
@@ -160,7 +161,7 @@ class Vp8Mode:
                 return _pack_full(
                     first & 0x37 | 0x80, 0xF0, 0x8000 | picture, tl0, temporal << 6 | sync | key_index
                 )  # the form that browsers send
-        return encode_vp8(first, picture, tl0, temporal, sync, key_index)
+        return _encode(first, picture, tl0, temporal, sync, key_index)
 
     def _rebase(self, timestamp: int, picture: int, tl0: int, key_index: int) -> None:
         """The first packet of another source: each number goes on by one."""
@@ -179,3 +180,17 @@ class Vp8Mode:
         ranges.append((start, self._picture_offset))
         if len(ranges) > _MAX_RANGES:
             del ranges[0]
+
+
+def _encode(first: int, picture: int, tl0: int, temporal: int, sync: int, key_index: int) -> bytes:
+    """Any form of the descriptor; -1 leaves a field out."""
+    return encode_descriptor(
+        start_of_partition=first & 0x10 > 0,
+        partition_id=first & 0x07,
+        non_reference=first & 0x20 > 0,
+        picture_id=picture,
+        tl0_pic_idx=tl0,
+        tid=temporal,
+        layer_sync=sync > 0,
+        key_index=key_index,
+    )
