@@ -418,6 +418,11 @@ class Association:
         if self._state is _S.COOKIE_ECHOED:  # else a repetition, or both handshakes came through
             self._establish(Trigger.COOKIE_ACK)
 
+    def _take_as_cookie_ack(self) -> None:
+        """Data or its acknowledgement under our tag: the peer has had our COOKIE ECHO, its COOKIE ACK was lost."""
+        if self._state is _S.COOKIE_ECHOED:
+            self._establish(Trigger.COOKIE_ACK)
+
     def _report_stale(self, cookie: Cookie, age: float) -> None:
         staleness_us = int(min(max(age - self._config.cookie_lifetime, 0), 4000) * 1e6) if age == age else 0
         chunk = encode_error(Cause.STALE_COOKIE, staleness_us.to_bytes(4, "big"))
@@ -507,10 +512,12 @@ class Association:
 
     def _handle_data(self, flags: int, body: bytes) -> None:
         assert self._inbound is not None
+        self._take_as_cookie_ack()
         self._inbound.handle_data(flags, body)
 
     def _handle_sack(self, _flags: int, body: bytes) -> None:
         cumulative, window_bytes, gaps = parse_sack(body)
+        self._take_as_cookie_ack()
         if not self._outbound.handle_sack(self._now, cumulative, window_bytes, gaps):
             self._drop(DropReason.SCTP_UNEXPECTED)
 
