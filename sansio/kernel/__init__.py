@@ -13,3 +13,4 @@ from .interface import SentPacket as SentPacket
 from .interface import SrtpProfile as SrtpProfile
 from .interface import StreamSpec as StreamSpec
 from .interface import StreamStats as StreamStats
+from .pure import PureKernel as PureKernel

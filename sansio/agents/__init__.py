@@ -1,0 +1,3 @@
+"""Agent workers. So far: their sockets and registration."""
+
+from .worker import WorkerSessions as WorkerSessions

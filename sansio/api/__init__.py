@@ -1,0 +1,3 @@
+"""The server API over HTTP."""
+
+from .api import Api as Api

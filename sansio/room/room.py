@@ -1,0 +1,785 @@
+"""A room: who is in it, what changes for whom, and when it ends.
+
+    open --last user left, nobody came, deleted, server ends--> closed (final)
+
+The room owns its members and lets specialists act across them: `TrackRouter` (who receives which track), `DataRouter` (data),
+`Updates` (who is told of whose changes), `SpeakerWatch` and `QualityWatch`. Its own business is membership: admission,
+duplicates, resumption, departure, closing, and the draining of members that something happened to.
+
+Whatever acts on a member puts it among the touched ones; `drain` then takes the events of its publisher and subscriber, which
+may touch others, until all is quiet, negotiates, and gathers what goes out. Deadlines of members, publications and down tracks
+are in one heap. A room is fed by its registry only, and asked for frames, sockets to close and events after each input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+import attrs
+
+from ..config import Config
+from ..entropy import Entropy
+from ..errors import DropReason, Refusal
+from ..events import (
+    Event,
+    ParticipantActive,
+    ParticipantJoined,
+    ParticipantLeft,
+    ParticipantResumed,
+    RoomFinished,
+    RoomStarted,
+)
+from ..events import TrackPublished as TrackPublishedEvent
+from ..events import TrackSubscribed as TrackSubscribedEvent
+from ..events import TrackUnpublished as TrackUnpublishedEvent
+from ..ids import Identity, PeerId, RoomName, RoomSid, SessionId, base62
+from ..kernel import Kernel
+from ..outputs import Close, Command, Send
+from ..sdp import Capabilities
+from ..sfu import DownTrack, MaxLayerChanged
+from ..timers import DeadlineHeap
+from ..transport import Endpoint
+from ..wallclock import WallClock
+from ..wire import models, rtc
+from .data_router import DataRouter
+from .links import Links
+from .member import REFRESH_INTERVAL_S, Member, MemberTimer, Settings
+from .observers import QUALITY_INTERVAL_S, QualityWatch, SpeakerWatch, tell_speakers
+from .outbox import Frame
+from .participant import DisconnectReason, Participant, State
+from .publication import Publication
+from .publisher import Announced, Changed, Unpublished
+from .rpc import RpcCalls
+from .subscriber import Bound, Unsubscribed
+from .subscription import Subscription
+from .tracks import TrackRouter
+from .updates import Updates
+
+Action = rtc.LeaveRequest.Action
+COUNTS_INTERVAL_S = 5.0
+"""Least seconds between two room updates that only change counts."""
+CLOSED_REASON_NAMES = {int(DisconnectReason.ROOM_CLOSED): "idle", int(DisconnectReason.ROOM_DELETED): "deleted"}
+
+
+@attrs.frozen(kw_only=True)
+class RoomContext:
+    """What all rooms of a node share."""
+
+    config: Config
+    kernel: Kernel
+    endpoint: Endpoint
+    entropy: Entropy
+    wallclock: WallClock
+    capabilities: Capabilities
+
+
+@attrs.define(kw_only=True)
+class RoomOptions:
+    """What may be said of a room when it is made."""
+
+    name: RoomName
+    empty_timeout: int
+    departure_timeout: int
+    max_participants: int
+    metadata: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class RoomTimer:
+    """Key of the room's own deadlines in its heap."""
+
+    name: str
+
+
+IDLE = RoomTimer(name="idle")
+UPDATES = RoomTimer(name="updates")
+COUNTS = RoomTimer(name="counts")
+SPEAKERS = RoomTimer(name="speakers")
+RPC = RoomTimer(name="rpc")
+QUALITY = RoomTimer(name="quality")
+
+Timed: TypeAlias = RoomTimer | Member | Publication | DownTrack
+
+
+class Room:
+    """One room."""
+
+    __slots__ = (
+        "_by_sid",
+        "_close_sessions",
+        "_counts_changed_at",
+        "_deadlines",
+        "_down_track_owner",
+        "_events",
+        "_touched",
+        "_unflushed",
+        "context",
+        "created_at",
+        "data",
+        "gone_peers",
+        "info",
+        "is_closed",
+        "last_left_at",
+        "members",
+        "new_peers",
+        "options",
+        "quality",
+        "rpc",
+        "sid",
+        "sif_trailer",
+        "someone_joined",
+        "speakers",
+        "tracks",
+        "updates",
+    )  # fmt: skip
+
+    def __init__(self, now: float, sid: RoomSid, options: RoomOptions, context: RoomContext) -> None:
+        self.sid = sid
+        self.options = options
+        self.context = context
+        self.members: dict[str, Member] = {}
+        self._by_sid: dict[str, Member] = {}
+        self._touched: dict[str, Member] = {}
+        self._unflushed: dict[str, Member] = {}
+        self.tracks = TrackRouter(self.members, self._by_sid, self._touched)
+        self.data = DataRouter(self.members)
+        self.rpc = RpcCalls(context.entropy)
+        self.updates = Updates(context.config.room.update_batch_target_size)
+        self.speakers = SpeakerWatch(context.kernel, context.config.audio)
+        self.quality = QualityWatch(context.kernel)
+        self._deadlines: DeadlineHeap[Timed] = DeadlineHeap()
+        self._down_track_owner: dict[DownTrack, tuple[Member, Subscription]] = {}
+        self._events: list[Event] = []
+        self._close_sessions: list[SessionId] = []
+        self.new_peers: list[tuple[PeerId, Member]] = []
+        """Transports opened since the registry last looked."""
+        self.gone_peers: list[PeerId] = []
+        """Transports closed since then."""
+        self.created_at = now
+        self.last_left_at: float | None = None
+        self.someone_joined = False
+        self.is_closed = False
+        self.sif_trailer = base62(context.entropy, 32).encode()
+        self._counts_changed_at: float | None = None
+        self.info = self._first_info(now)
+        self._deadlines.set(IDLE, now + options.empty_timeout)
+        self._events.append(RoomStarted(room=options.name, sid=sid))
+
+    def _first_info(self, now: float) -> models.Room:
+        created_ms = self.context.wallclock.milliseconds(now)
+        options = self.options
+        return models.Room(
+            sid=self.sid,
+            name=options.name,
+            empty_timeout=options.empty_timeout,
+            departure_timeout=options.departure_timeout,
+            max_participants=options.max_participants,
+            creation_time=created_ms // 1000,
+            creation_time_ms=created_ms,
+            turn_password=base62(self.context.entropy, 32),
+            enabled_codecs=[
+                models.Codec(mime=c.mime, fmtp_line=c.fmtp_line) for c in self.context.config.room.enabled_codecs
+            ],
+            metadata=options.metadata,
+        )
+
+    # Membership
+
+    def admit(self, now: float, participant: Participant, settings: Settings) -> Member:
+        """A new member, not told of anything yet; its socket gets the join message next. Raises Refusal."""
+        self.check_admission(participant)
+        earlier = self.members.get(participant.identity)
+        if earlier is not None:
+            self.leave(now, earlier, DisconnectReason.DUPLICATE_IDENTITY, action=Action.DISCONNECT, is_replaced=True)
+        dual_primary = (
+            not settings.is_single and participant.client.subscriber_primary and participant.permission.can_subscribe
+        )
+        config = self.context.config
+        links = Links(
+            endpoint=self.context.endpoint,
+            capabilities=self.context.capabilities,
+            config=config,
+            entropy=self.context.entropy,
+            is_single=settings.is_single,
+            subscriber_primary=dual_primary,
+            lite=config.rtc.use_ice_lite and not settings.disable_ice_lite and participant.client.allows_ice_lite,
+        )
+        member = Member(
+            now, participant, links, settings, kernel=self.context.kernel, config=config, entropy=self.context.entropy
+        )
+        self.members[participant.identity] = member
+        self._by_sid[participant.sid] = member
+        self.someone_joined = self.someone_joined or not participant.is_dependent
+        participant.outbox.is_open = True
+        self._count_changed(now)
+        return member
+
+    def check_admission(self, participant: Participant) -> None:
+        """Raises Refusal if the participant may not come in."""
+        if self.is_closed:
+            raise Refusal("unavailable", "room is closing")
+        most = self.options.max_participants
+        others = sum(
+            not m.participant.is_dependent and m.participant.identity != participant.identity
+            for m in self.members.values()
+        )
+        if most and not participant.is_dependent and others >= most:
+            raise Refusal("permission_denied", "room has exceeded its max participants")
+
+    def begin(self, now: float, member: Member) -> None:
+        """The join message is out: announce the member, give it its first connection and the tracks of the others."""
+        participant = member.participant
+        participant.move_to(State.JOINED)
+        participant.token_is_stale = True
+        self._events.append(
+            ParticipantJoined(
+                room=self.options.name,
+                identity=participant.identity,
+                sid=participant.sid,
+                kind=models.ParticipantInfo.Kind.Name(participant.kind).lower(),
+                client=f"{models.ClientInfo.SDK.Name(participant.client.info.sdk)} {participant.client.info.version}".strip(),
+            )
+        )
+        if member.links.subscriber_primary:
+            member.links.open_subscriber(now)
+        self.announce(now, member, urgent=participant.is_agent)
+        self.tracks.reconcile(now, member)
+        self.data.reconcile(member)
+        self._start_watches(now)
+        self.touch(member)
+
+    def resume(self, now: float, member: Member, session: SessionId) -> None:
+        """A lost socket is replaced; the caller sends `reconnect` first, then calls `after_resume`."""
+        participant = member.participant
+        if participant.session is not None:
+            self._close_sessions.append(participant.session)
+        participant.outbox.poll()
+        participant.outbox.is_open = True
+        participant.session = session
+        member.session_closing = False
+        member.timers.cancel(MemberTimer.RESUME)
+
+    def after_resume(self, now: float, member: Member) -> None:
+        """Send the whole picture to a member that has come back, and restart ICE where we offer."""
+        participant = member.participant
+        infos = [m.participant.info() for m in self.members.values() if not m.participant.is_hidden or m is member]
+        for frame in self.updates.frames(infos):
+            participant.outbox.send(frame)
+        participant.outbox.send(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.room_info())))
+        participant.token_is_stale = True
+        if member.links.subscriber is not None:
+            member.links.subscriber.restart(now)
+        self._events.append(
+            ParticipantResumed(room=self.options.name, identity=participant.identity, sid=participant.sid)
+        )
+        self.touch(member)
+
+    def socket_lost(self, now: float, member: Member, session: SessionId) -> None:
+        """The member's socket is gone. It stays while its transport lives; before that was ever up, it leaves."""
+        participant = member.participant
+        if participant.session != session or member.is_closed:
+            return
+        participant.session = None
+        participant.outbox.is_open = False
+        participant.outbox.poll()
+        primary = member.links.primary
+        if not member.links.has_connected:
+            self.leave(now, member, DisconnectReason.SIGNAL_CLOSE, action=None)
+        elif primary is None or not primary.is_usable:
+            member.timers.set(MemberTimer.RESUME, now + self.context.config.rtc.resume_grace)
+            self.touch(member)
+
+    def leave(self, now: float, member: Member, reason: int, *, action: int | None, is_replaced: bool = False) -> None:
+        """End a membership: tell the member (unless `action` is None), then the others, and let everything go."""
+        if member.is_closed:
+            return
+        participant = member.participant
+        was_active = member.is_active
+        if action is not None:
+            participant.outbox.send(leave_message(reason, action))
+        self._take_down(now, member)
+        participant.disconnect(reason)
+        # Clients that know one identity by its newest sid need no goodbye to the older one.
+        if not (is_replaced and all(m.participant.client.replaces_by_identity for m in self.members.values())):
+            self.updates.push(now, participant, urgent=True, room_size=len(self.members))
+            self._deadlines.set(UPDATES, self.updates.poll_timeout())
+        self.rpc.participant_left(participant.identity)
+        self.speakers.forget(participant.sid)
+        self.quality.forget(participant.sid)
+        self.last_left_at = now
+        self._count_changed(now)
+        self._set_idle_deadline(now)
+        self._events.append(
+            ParticipantLeft(
+                room=self.options.name,
+                identity=participant.identity,
+                sid=participant.sid,
+                reason=DisconnectReason.Name(reason),
+                was_active=was_active,
+            )
+        )
+
+    def _take_down(self, now: float, member: Member) -> None:
+        participant = member.participant
+        member.is_closed = True
+        member.timers.cancel_all()
+        member.publisher.close(now)
+        self._drain_publisher(now, member)
+        member.subscriber.close(now)
+        self._drain_subscriber(now, member)
+        self.data.leave(member)
+        self.gone_peers += [connection.peer.id for connection in member.links]
+        member.links.close(now)
+        if self.members.get(participant.identity) is member:
+            del self.members[participant.identity]
+        self._by_sid.pop(participant.sid, None)
+        self._deadlines.set(member, None)
+        member.session_closing = True
+        self._touched[participant.sid] = member
+
+    def send_away(self, now: float, member: Member, reason: int, action: int) -> None:
+        """Ask the client to resume or reconnect: leave message, socket closed, membership kept for the grace time."""
+        participant = member.participant
+        participant.outbox.send(leave_message(reason, action))
+        member.session_closing = True
+        if action == Action.RESUME:
+            member.timers.set(MemberTimer.RESUME, now + self.context.config.rtc.resume_grace)
+        self.touch(member)
+
+    def close(self, now: float, reason: int) -> None:
+        """End the room for everybody."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        for member in list(self.members.values()):
+            self.leave(now, member, reason, action=Action.DISCONNECT)
+        self._events.append(
+            RoomFinished(
+                room=self.options.name, sid=self.sid, reason=CLOSED_REASON_NAMES.get(reason, "server shutdown")
+            )
+        )
+
+    def perform_rpc(self, now: float, ref: int, identity: str, method: str, payload: str, timeout_ms: int) -> None:
+        """Call a member's RPC method; the result comes out of `rpc.poll_results` under `ref`."""
+        routed = self.rpc.start(now, ref, identity, method, payload, timeout_ms)
+        self.data.forward(now, routed, reliable=True)
+        self._deadlines.set(RPC, self.rpc.poll_timeout())
+
+    # What members are told
+
+    def announce(self, now: float, member: Member, *, urgent: bool) -> None:
+        """The member's public info changed: tell itself at once, and the others."""
+        member.participant.touch()
+        if member.participant.is_hidden:
+            own = rtc.ParticipantUpdate(participants=[member.participant.info()])
+            member.participant.outbox.send(rtc.SignalResponse(update=own))
+        else:
+            urgent = urgent or member.participant.is_publisher
+            self.updates.push(now, member.participant, urgent=urgent, room_size=len(self.members))
+            self._deadlines.set(UPDATES, self.updates.poll_timeout())
+        self.touch(member)
+
+    def broadcast(self, message: rtc.SignalResponse | Frame) -> None:
+        """Send one message to every member."""
+        frame = message if isinstance(message, Frame) else Frame(message)
+        for member in self.members.values():
+            member.participant.outbox.send(frame)
+            self._touched[member.participant.sid] = member
+
+    def update_participant(self, now: float, member: Member, *, name: str, metadata: str, attributes: dict[str, str],
+                           permission: models.ParticipantPermission | None = None) -> None:  # fmt: skip
+        """Change what is public of a member; empty name and metadata leave theirs, an empty attribute deletes its key. A
+        permission replaces the earlier one, and what it no longer allows ends."""
+        participant = member.participant
+        participant.name = name or participant.name
+        participant.metadata = metadata or participant.metadata
+        participant.merge_attributes(attributes)
+        if permission is not None:
+            self._set_permission(now, member, permission)
+        participant.token_is_stale = True
+        self.announce(now, member, urgent=True)
+
+    def _set_permission(self, now: float, member: Member, permission: models.ParticipantPermission) -> None:
+        kept = models.ParticipantPermission()
+        kept.CopyFrom(permission)
+        member.participant.permission = kept
+        member.sync_sender()
+        member.publisher.enforce_permission(now)
+        if not kept.can_publish_data:
+            for track in list(member.data_tracks):
+                self.data.unpublish_track(member, track.info.pub_handle)
+        if kept.can_subscribe and not member.links.is_single and member.links.subscriber is None:
+            member.links.open_subscriber(now)
+        self.tracks.reconcile(now, member)
+        self.data.reconcile(member)
+
+    def settings_changed(self, now: float, subscription: Subscription) -> None:
+        """A subscriber asked for other layers; settle what follows."""
+        if subscription.down_track is not None:
+            self.drain_down_track(now, subscription.down_track)
+        self.drain_publication(now, subscription.publication)
+
+    def set_metadata(self, now: float, metadata: str) -> None:
+        self.options.metadata = self.info.metadata = metadata
+        self.broadcast_info(now)
+
+    def broadcast_info(self, now: float) -> None:
+        self._counts_changed_at = None
+        self._deadlines.set(COUNTS, None)
+        self.broadcast(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.room_info())))
+
+    def room_info(self) -> models.Room:
+        """The room as it is now."""
+        members = self.members.values()
+        self.info.num_participants = sum(not m.participant.is_dependent for m in members)
+        self.info.num_publishers = sum(m.participant.is_publisher for m in members)
+        self.info.active_recording = any(m.participant.is_recorder for m in members)
+        return self.info
+
+    def _count_changed(self, now: float) -> None:
+        was_recording = self.info.active_recording
+        self.room_info()
+        if self.info.active_recording != was_recording:
+            self.broadcast_info(now)
+        elif self._counts_changed_at is None:
+            self._counts_changed_at = now
+            self._deadlines.set(COUNTS, now + COUNTS_INTERVAL_S)
+
+    def _flush_updates(self, now: float) -> None:
+        infos = self.updates.take_due(now)
+        if infos:
+            for frame in self.updates.frames(infos):
+                self.broadcast(frame)
+        self._deadlines.set(UPDATES, self.updates.poll_timeout())
+
+    # Draining
+
+    def touch(self, member: Member) -> None:
+        """Something happened to the member; it is drained before this input ends."""
+        self._touched[member.participant.sid] = member
+
+    def settle(self, now: float) -> list[Member]:
+        """Let all consequences of what touched members happen; returns those whose token is stale."""
+        while self._touched or self.data.slow or self._updates_due(now):
+            for member in self.data.slow:
+                self.send_away(now, member, DisconnectReason.STATE_MISMATCH, Action.RECONNECT)
+            self.data.slow.clear()
+            touched = dict(self._touched)
+            self._touched.clear()
+            for sid, member in touched.items():
+                self._unflushed[sid] = member
+                self._drain_member(now, member)
+            self._flush_updates(now)
+        for member in self._unflushed.values():
+            self._negotiate(now, member)
+        return [member for member in self._unflushed.values() if member.participant.token_is_stale]
+
+    def flush(self) -> list[Command]:
+        """Frames for sockets, and sockets to close, since the last call."""
+        commands: list[Command] = []
+        for member in self._unflushed.values():
+            commands += self._frames(member)
+        self._unflushed.clear()
+        commands += [Close(session=session) for session in self._close_sessions]
+        self._close_sessions.clear()
+        return commands
+
+    def _updates_due(self, now: float) -> bool:
+        due = self.updates.poll_timeout()
+        return due is not None and due <= now
+
+    def _drain_member(self, now: float, member: Member) -> None:
+        self._drain_publisher(now, member)
+        self._drain_subscriber(now, member)
+        for connection in member.links:
+            if not connection.is_registered:
+                connection.is_registered = True
+                self.new_peers.append((connection.peer.id, member))
+
+    def _negotiate(self, now: float, member: Member) -> None:
+        if member.is_closed:
+            return
+        member.negotiate(now, self.context.config.rtc.negotiation_timeout)
+        self._deadlines.set(member, member.poll_timeout())
+
+    def _frames(self, member: Member) -> list[Command]:
+        participant = member.participant
+        session = participant.session
+        if session is None:
+            participant.outbox.poll()
+            return []
+        commands: list[Command] = [
+            Send(session, frame.encode(participant.wants_json)) for frame in participant.outbox.poll()
+        ]
+        if member.session_closing:
+            commands.append(Close(session=session))
+            participant.session = None
+            participant.outbox.is_open = False
+            member.session_closing = False
+        return commands
+
+    def _drain_publisher(self, now: float, member: Member) -> None:
+        for event in member.publisher.poll_events():
+            match event:
+                case Announced(publication):
+                    self._announced(now, member, publication)
+                case Changed(publication):
+                    member.participant.set_tracks(member.publisher.infos)
+                    self.announce(now, member, urgent=True)
+                    self.drain_publication(now, publication)
+                case Unpublished(publication=publication, by_server=by_server):
+                    self._unpublished(now, member, publication, by_server)
+
+    def _announced(self, now: float, member: Member, publication: Publication) -> None:
+        was_publisher = member.participant.is_publisher
+        member.participant.set_tracks(member.publisher.infos)
+        self.announce(now, member, urgent=True)
+        self._flush_updates(now)  # subscribers must know the track before it is offered to them
+        self._events.append(
+            TrackPublishedEvent(
+                room=self.options.name,
+                identity=member.participant.identity,
+                track=publication.sid,
+                kind=publication.kind,
+                mime_type=publication.info.mime_type,
+            )
+        )
+        if not was_publisher:
+            self._count_changed(now)
+        self.tracks.offer(now, publication)
+        self._start_watches(now)
+        self.drain_publication(now, publication)
+
+    def _unpublished(self, now: float, member: Member, publication: Publication, by_server: bool) -> None:
+        participant = member.participant
+        if by_server and participant.client.wants_track_unpublished:
+            message = rtc.TrackUnpublishedResponse(track_sid=publication.sid)
+            participant.outbox.send(rtc.SignalResponse(track_unpublished=message))
+        self.tracks.unpublished(now, publication)
+        for subscription in list(publication.subscriptions.values()):
+            self._forget_down_track(subscription)
+        self._deadlines.set(publication, None)
+        participant.set_tracks(member.publisher.infos)
+        if not member.is_closed:
+            self.announce(now, member, urgent=True)
+        self._events.append(
+            TrackUnpublishedEvent(room=self.options.name, identity=participant.identity, track=publication.sid)
+        )
+
+    def _drain_subscriber(self, now: float, member: Member) -> None:
+        for event in member.subscriber.poll_events():
+            match event:
+                case Bound(subscription):
+                    self._bound(now, member, subscription)
+                case Unsubscribed(subscription):
+                    self._forget_down_track(subscription)
+                    self.tracks.unwanted(now, subscription)
+                    self.drain_publication(now, subscription.publication)
+
+    def _bound(self, now: float, member: Member, subscription: Subscription) -> None:
+        down_track = subscription.down_track
+        if down_track is None:
+            return
+        self._down_track_owner[down_track] = (member, subscription)
+        self.tracks.bound(subscription.publication, member)
+        owner = self._by_sid.get(subscription.publication.participant_sid)
+        if owner is not None:
+            self.touch(owner)
+        self._events.append(
+            TrackSubscribedEvent(
+                room=self.options.name, identity=member.participant.identity, track=subscription.publication.sid
+            )
+        )
+        self.drain_down_track(now, down_track)
+        self.drain_publication(now, subscription.publication)
+
+    def _forget_down_track(self, subscription: Subscription) -> None:
+        for down_track in [d for d, (_, s) in self._down_track_owner.items() if s is subscription]:
+            del self._down_track_owner[down_track]
+            self._deadlines.set(down_track, None)
+
+    # Media machines
+
+    def drain_publication(self, now: float, publication: Publication) -> None:
+        """Pass on what a publication's machines want: feedback to its publisher, key frames to its subscribers."""
+        publisher = self._by_sid.get(publication.participant_sid)
+        if publisher is None or publication.ended:
+            return
+        for receiver in publication.receivers:
+            receiver.poll_events()
+            for down_track in receiver.poll_touched():
+                self.drain_down_track(now, down_track)
+        packets = publication.poll_rtcp()
+        if packets and publisher.links.publisher is not None:
+            publisher.links.publisher.peer.send_rtcp(now, packets)
+        if publication.dynacast is not None:
+            for changed in publication.dynacast.poll_events():
+                self.tracks.send_qualities(publication, changed)
+                self.touch(publisher)
+        self._deadlines.set(publication, publication.poll_timeout())
+
+    def drain_down_track(self, now: float, down_track: DownTrack) -> None:
+        """Pass on what a down track wants: reports to its subscriber, needs to dynacast."""
+        owner = self._down_track_owner.get(down_track)
+        if owner is None:
+            return
+        member, subscription = owner
+        packets = down_track.poll_rtcp()
+        if packets and member.links.sending is not None:
+            member.links.sending.peer.send_rtcp(now, packets)
+        is_changed = False
+        for event in down_track.poll_events():
+            if isinstance(event, MaxLayerChanged):
+                self.tracks.wanted(now, subscription, event.quality)
+                is_changed = True
+        self._deadlines.set(down_track, down_track.poll_timeout())
+        if is_changed:
+            self.drain_publication(now, subscription.publication)
+
+    # Time
+
+    def handle_timeout(self, now: float) -> None:
+        for timed in self._deadlines.pop_due(now):
+            match timed:
+                case Member():
+                    self._member_due(now, timed)
+                case Publication():
+                    timed.handle_timeout(now)
+                    self.drain_publication(now, timed)
+                case DownTrack():
+                    timed.handle_timeout(now)
+                    self.drain_down_track(now, timed)
+                case RoomTimer():
+                    self._room_due(now, timed)
+
+    def poll_timeout(self) -> float | None:
+        return self._deadlines.next()
+
+    def _room_due(self, now: float, timer: RoomTimer) -> None:
+        match timer.name:
+            case "idle":
+                self._check_idle(now)
+            case "updates":
+                self._flush_updates(now)
+            case "rpc":
+                self.rpc.handle_timeout(now)
+                self._deadlines.set(RPC, self.rpc.poll_timeout())
+            case "counts":
+                self.broadcast_info(now)
+            case "speakers":
+                self.speakers.due = None
+                self.speakers.observe(now, self.members.values())
+                self._start_watches(now)
+                self.touch_all()
+            case "quality":
+                self.quality.due = None
+                self.quality.observe(now, self.members.values())
+                self._start_watches(now)
+                self.touch_all()
+
+    def touch_all(self) -> None:
+        """Whoever has something in its outbox is to be drained."""
+        self._touched.update((sid, member) for sid, member in self._by_sid.items() if member.participant.outbox)
+
+    def _start_watches(self, now: float) -> None:
+        """Arm the loops that have something to watch and do not run yet."""
+        if self.speakers.due is None and any(member.publisher.publications for member in self.members.values()):
+            self.speakers.due = now + self.speakers.interval
+            self._deadlines.set(SPEAKERS, self.speakers.due)
+        if self.quality.due is None and self.members:
+            self.quality.due = now + QUALITY_INTERVAL_S
+            self._deadlines.set(QUALITY, self.quality.due)
+
+    def _member_due(self, now: float, member: Member) -> None:
+        for timer in member.timers.expire(now):
+            match timer:
+                case MemberTimer.ACTIVATE:
+                    if not member.is_active:
+                        self.leave(now, member, DisconnectReason.JOIN_FAILURE, action=Action.DISCONNECT)
+                case MemberTimer.RESUME:
+                    self.leave(now, member, DisconnectReason.CONNECTION_TIMEOUT, action=Action.DISCONNECT)
+                case MemberTimer.NEGOTIATE:
+                    if member.participant.session is not None:
+                        self.send_away(now, member, DisconnectReason.STATE_MISMATCH, Action.RECONNECT)
+                case MemberTimer.REFRESH:
+                    member.participant.token_is_stale = True
+                    member.timers.set(MemberTimer.REFRESH, now + REFRESH_INTERVAL_S)
+                case MemberTimer.SUBSCRIBE:
+                    member.subscriber.handle_timeout(now)
+                case MemberTimer.SIMULATED_SPEECH:
+                    sid = member.participant.sid
+                    tell_speakers(self.members.values(), {sid: models.SpeakerInfo(sid=sid, level=0.0, active=False)})
+                    self.touch_all()
+        self.touch(member)
+
+    def _set_idle_deadline(self, now: float) -> None:
+        if any(not m.participant.is_dependent for m in self.members.values()):
+            return
+        self._deadlines.set(IDLE, self._idle_at())
+
+    def _idle_at(self) -> float:
+        if self.someone_joined and self.last_left_at is not None:
+            return self.last_left_at + self.options.departure_timeout
+        return self.created_at + self.options.empty_timeout
+
+    def _check_idle(self, now: float) -> None:
+        if any(not m.participant.is_dependent for m in self.members.values()):
+            return
+        at = self._idle_at()
+        if at <= now:
+            self.close(now, DisconnectReason.ROOM_CLOSED)
+        else:
+            self._deadlines.set(IDLE, at)
+
+    # Outputs and getters
+
+    def activated(self, now: float, member: Member) -> None:
+        """The primary transport is up."""
+        if member.participant.state != State.JOINED:
+            return
+        member.participant.move_to(State.ACTIVE)
+        member.timers.cancel(MemberTimer.ACTIVATE)
+        self._events.append(
+            ParticipantActive(
+                room=self.options.name,
+                identity=member.participant.identity,
+                sid=member.participant.sid,
+                after_ms=int((now - member.joined_at) * 1000),
+            )
+        )
+        self.announce(now, member, urgent=member.participant.is_agent)
+
+    def member(self, identity: str) -> Member | None:
+        return self.members.get(identity)
+
+    def member_by_sid(self, sid: str) -> Member | None:
+        return self._by_sid.get(sid)
+
+    def poll_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+    def poll_drops(self) -> dict[DropReason, int]:
+        """Data dropped by reason since the last call."""
+        drops, self.data.drops = self.data.drops, {}
+        return drops
+
+    @property
+    def name(self) -> RoomName:
+        return self.options.name
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.members
+
+
+def leave_message(reason: int, action: int) -> rtc.SignalResponse:
+    """A `leave` that old clients understand as well."""
+    leave = rtc.LeaveRequest(can_reconnect=action != Action.DISCONNECT, reason=reason, action=action)  # type: ignore[arg-type]
+    return rtc.SignalResponse(leave=leave)
+
+
+def others(members: Iterable[Member], but: Identity) -> list[models.ParticipantInfo]:
+    """What a newcomer is shown of everybody else."""
+    return [m.participant.info() for m in members if m.participant.identity != but and not m.participant.is_hidden]
