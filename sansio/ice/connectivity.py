@@ -19,7 +19,7 @@ from .candidate import Candidate
 from .checks import Check, ChecksInFlight
 from .generations import Generations
 from .interface import AgentConfig, PathValidated, Role, RoleChanged, Selected, Timer
-from .nomination import nominate_at, pair_to_nominate, should_follow
+from .nomination import is_silent, nominate_at, pair_to_nominate, should_follow
 from .pair import Pair, PairState
 
 ConnectivityEvent: TypeAlias = PathValidated | RoleChanged | Selected
@@ -110,11 +110,13 @@ class Connectivity:
         self._arm_checks()
 
     def keep_alive(self, now: float) -> None:
-        """A consent check on the selected pair; the controlling side looks whether another would do better."""
+        """A consent check on the selected pair, and a look whether another would do better."""
         pair = self.generations.selected
         if pair is None or self.lite:
             return
         self._send_request(self._checks.start_keepalive(now, pair, self.role, self._entropy(12)))
+        if is_silent(now, pair, self._config):
+            self._look_elsewhere(now, pair)
         self._consider_nomination(now)
 
     def take_role(self, role: Role) -> None:
@@ -161,8 +163,8 @@ class Connectivity:
         if pair is None:
             return DropReason.STUN_UNEXPECTED
         self._send(local, remote, replies.success(message, remote, checklist.local_key))
-        self._validate(now, pair)
-        self.generations.crowd_out(checklist, keep=pair)
+        if self._validate(now, pair):
+            self.generations.crowd_out(checklist, keep=pair)
         if is_expected:  # a check of ours would carry the wrong credentials otherwise
             self._act_on_request(now, pair, message.use_candidate)
         return None
@@ -180,11 +182,11 @@ class Connectivity:
         return None
 
     def _act_on_request(self, now: float, pair: Pair, use_candidate: bool) -> None:
-        if self.lite:
-            if use_candidate:  # the latest nomination counts
+        selected = self.generations.selected
+        if self.lite:  # the latest nomination counts
+            if use_candidate or (selected is not None and is_silent(now, selected, self._config)):
                 self._select(pair)
             return
-        selected = self.generations.selected
         is_nomination = use_candidate and self.role is Role.CONTROLLED and pair is not selected
         if is_nomination and should_follow(now, pair, selected, self._config):
             self._follow(now, pair)
@@ -277,6 +279,23 @@ class Connectivity:
     def _may_check(self) -> bool:
         return not self.lite and not self._is_stopped and self.generations.current.remote_key != b""
 
+    def _look_elsewhere(self, now: float, selected: Pair) -> None:
+        """The selected pair may be dead. Controlling, check the others again, whether they worked or not; controlled,
+        use the one that the peer is heard on: its NAT may have moved it without its knowing."""
+        checklist = selected.checklist
+        if self.role is Role.CONTROLLED:
+            alive = checklist.best_succeeded(heard_since=now - self._config.switch_after)
+            if alive is not None:
+                self._follow(now, alive)
+                self._trigger(now, alive)
+        elif checklist is self.generations.current:
+            for pair in checklist:
+                if pair is not selected and pair.check is None and is_silent(now, pair, self._config):
+                    if pair.state is not PairState.WAITING:
+                        pair.move(PairState.WAITING)
+                    checklist.trigger(pair)
+            self.handle_check_timeout(now)
+
     def _arm_checks(self) -> None:
         deadline = self._checks.next_deadline()
         if self._may_check and self.generations.current.has_waiting():
@@ -316,16 +335,17 @@ class Connectivity:
         self._events.append(Selected(*pair.path))
         self._arm_checks()
 
-    def _validate(self, now: float, pair: Pair) -> None:
-        """It came by this path, so the peer is there."""
+    def _validate(self, now: float, pair: Pair) -> bool:
+        """Something authenticated came by this path; whether it is the first."""
         pair.heard_at = now
         if pair.is_validated:
-            return
+            return False
         pair.is_validated = True
         self._events.append(PathValidated(*pair.path))
         latest = self.generations.latest
         if latest is None or latest.state is not PairState.SUCCEEDED:
             self.generations.latest = pair
+        return True
 
     def _send_request(self, check: Check) -> None:
         self._send(*check.pair.path, check.data)

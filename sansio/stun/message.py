@@ -95,6 +95,11 @@ REASONS = {
     ErrorCode.SERVER_ERROR: "Server Error",
 }
 
+# Plain numbers for the loops below; an enumeration's member costs a look-up and a slower comparison.
+_USERNAME = int(Attribute.USERNAME)
+_MESSAGE_INTEGRITY = int(Attribute.MESSAGE_INTEGRITY)
+_FINGERPRINT = int(Attribute.FINGERPRINT)
+
 _TYPES: dict[int, tuple[Method, Class]] = {method | kind: (method, kind) for method in Method for kind in Class}
 
 
@@ -150,9 +155,9 @@ def parse(data: bytes) -> Message:
         at = value + (length + 3 & ~3)  # the value's padding may be anything (RFC 8489 §14)
         if at > end:
             raise StunError("attribute runs over the end")
-        if attribute == Attribute.FINGERPRINT:
+        if attribute == _FINGERPRINT:
             _check_fingerprint(data, value, length)
-        elif attribute == Attribute.MESSAGE_INTEGRITY:
+        elif attribute == _MESSAGE_INTEGRITY:
             _parse_integrity(message, value, length)
         elif not message._integrity_at:  # what follows the integrity is not protected by it (RFC 8489 §14.5)
             reader = _READERS.get(attribute)
@@ -287,12 +292,12 @@ def encode(message: Message, key: bytes = b"", *, fingerprint: bool = True) -> b
     message_type = message.method | message.kind
     if key:
         head = _HEADER.pack(message_type, len(body), MAGIC_COOKIE, message.transaction_id) + body
-        body += _ATTRIBUTE.pack(Attribute.MESSAGE_INTEGRITY, 20) + _integrity(head, key)
+        body += _ATTRIBUTE.pack(_MESSAGE_INTEGRITY, 20) + _integrity(head, key)
     if not fingerprint:
         return _HEADER.pack(message_type, len(body), MAGIC_COOKIE, message.transaction_id) + body
     length = len(body) + FINGERPRINT_BYTES
     whole = _HEADER.pack(message_type, length, MAGIC_COOKIE, message.transaction_id) + body
-    return whole + _ATTRIBUTE_U32.pack(Attribute.FINGERPRINT, 4, crc32(whole) ^ FINGERPRINT_XOR)
+    return whole + _ATTRIBUTE_U32.pack(_FINGERPRINT, 4, crc32(whole) ^ FINGERPRINT_XOR)
 
 
 def _encode_attributes(message: Message) -> bytes:
@@ -343,7 +348,7 @@ def peek_ufrag(data: bytes) -> str | None:
     while at + 4 <= end:
         attribute, length = _ATTRIBUTE.unpack_from(data, at)
         at += 4
-        if attribute == Attribute.USERNAME:
+        if attribute == _USERNAME:
             return _receiver(data[at : at + length]) if at + length <= end else None
         at += length + 3 & ~3
     return None
