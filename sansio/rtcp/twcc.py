@@ -26,8 +26,9 @@ from .packets import PacketType, RtcpError, encode_common
 TICKS_PER_SECOND = 4000
 TICKS_PER_REFERENCE = 256
 REFERENCE_SECONDS = 0.064
-MAX_STATUSES = 8191
-"""Numbers in one message, read or written. Far above what 250 ms of any session hold; bounds the work of reading."""
+MAX_STATUSES = 2048
+"""Numbers in one message, read or written. Far above what 250 ms of any session hold; bounds the work of reading, since two
+bytes can stand for thousands of losses."""
 MAX_HOLE = 1 << 15
 """A jump of the counter beyond this is a new beginning, not a loss."""
 MAX_BEFORE_FIRST = 256
@@ -38,7 +39,7 @@ LATE_SECONDS = 2.0
 """How long a number that was reported lost may still turn up and be reported again."""
 
 _HEAD = Struct("!IIHHI")
-_MAX_RUN = 8191
+_MAX_RUN = (1 << 13) - 1
 _LOST, _SMALL, _LARGE = 0, 1, 2
 _MIN_DELTA, _MAX_DELTA = -(1 << 15), (1 << 15) - 1
 

@@ -101,7 +101,7 @@ def test_chunks_are_close_to_the_fewest(deltas: list[int | None]) -> None:
 @pytest.mark.parametrize(
     ("deltas", "chunks"),
     [
-        pytest.param([1] * 8000, 1, id="one run"),
+        pytest.param([1] * 2000, 1, id="one run"),
         pytest.param([1, None] * 7, 1, id="one vector of 14"),
         pytest.param([1, None] * 7 + [1] * 14, 2, id="vector, then run"),
         pytest.param([1, -1, None, 1, -1, None, 1], 1, id="one vector of 7"),
@@ -122,7 +122,7 @@ def test_arrivals_add_up_the_deltas() -> None:
     [
         pytest.param(f"8fcd0003 {HEAD} 0002", id="cut short"),
         pytest.param(f"8fcd0004 {HEAD} 0000 000003 04", id="no statuses"),
-        pytest.param(f"8fcd0005 {HEAD} 2000 000003 04 1fff 1fff", id="more statuses than anyone needs"),
+        pytest.param(f"8fcd0005 {HEAD} 0801 000003 04 0801 0000", id="more statuses than anyone needs"),
         pytest.param(f"8fcd0005 {HEAD} 0010 000003 04 2001 2001", id="chunks cut short"),
         pytest.param(f"8fcd0005 {HEAD} 0004 000003 04 2004 0102", id="small deltas cut short"),
         pytest.param(f"8fcd0005 {HEAD} 0002 000003 04 4002 0102", id="large deltas cut short"),
@@ -331,7 +331,7 @@ def test_a_long_hole_takes_several_messages() -> None:
     sender = Sender(1, 1.0)
     recorder.add([(1, 1.0), (20000, 2.0)])
     messages = recorder.build(2.0)
-    assert len(messages) == 3
+    assert len(messages) == 10
     sender.take(messages)
     assert [number for number, _ in sender.told] == list(range(1, 20001))
 
