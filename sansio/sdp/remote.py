@@ -21,6 +21,13 @@ RTP_PROTOCOLS = ("UDP/TLS/RTP/SAVPF", "TCP/DTLS/RTP/SAVPF", "TCP/TLS/RTP/SAVPF",
 DATA_PROTOCOLS = ("UDP/DTLS/SCTP", "TCP/DTLS/SCTP")
 DATA_FORMAT = "webrtc-datachannel"
 
+# What one peer can make its receiver hold for one section. Three layers with retransmission and FEC take 9 SSRCs and 7
+# groups; anything beyond these bounds is passed over.
+MAX_SSRCS_PER_SECTION = 32
+MAX_GROUPS_PER_SECTION = 32
+MAX_RIDS_PER_SECTION = 8
+MAX_FINGERPRINTS = 8
+
 MAX_EXTENSION_ID = 255
 MAX_ONE_BYTE_EXTENSION_ID = 14
 
@@ -68,8 +75,8 @@ def remote_section(
         extmap_allow_mixed=allow_mixed,
         stream_id=stream_id,
         track_id=track_id,
-        ssrcs=section.ssrcs,
-        ssrc_groups=section.ssrc_groups,
+        ssrcs=section.ssrcs[:MAX_SSRCS_PER_SECTION],
+        ssrc_groups=_groups(section),
         rids_send=rids(section, "send"),
         sctp_port=DEFAULT_SCTP_PORT if section.sctp_port is None else section.sctp_port,
         max_message_size=(
@@ -96,7 +103,8 @@ def rids(section: MediaSection, direction: str) -> tuple[str, ...]:
     declared = tuple(rid.id for rid in section.rids if rid.direction == direction)
     simulcast = section.simulcast_send if direction == "send" else section.simulcast_recv
     known = frozenset(declared)
-    return tuple(rid for rid in simulcast if rid in known) or declared
+    ordered = tuple(rid for rid in simulcast if rid in known) or declared
+    return ordered[:MAX_RIDS_PER_SECTION]
 
 
 def answered_formats(answered: Sequence[Format], offered: Sequence[Format]) -> tuple[Format, ...]:
@@ -138,7 +146,7 @@ def remote_description(
         ufrag=ufrag,
         pwd=pwd,
         ice_lite=description.ice_lite,
-        fingerprints=fingerprints,
+        fingerprints=fingerprints[:MAX_FINGERPRINTS],
         setup=tagged.setup or description.setup,
         candidates=tuple(dict.fromkeys(candidate for section in live for candidate in section.candidates)),
         end_of_candidates=any(section.end_of_candidates for section in live),
@@ -155,6 +163,11 @@ def _is_known(section: MediaSection) -> bool:
 
 def _is_same(codec: Format, own: Format | None) -> bool:
     return own is not None and codec.name.lower() == own.name.lower()
+
+
+def _groups(section: MediaSection) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    groups = section.ssrc_groups[:MAX_GROUPS_PER_SECTION]
+    return tuple((semantics, ssrcs[:MAX_SSRCS_PER_SECTION]) for semantics, ssrcs in groups)
 
 
 def _msid(section: MediaSection) -> tuple[str, str]:

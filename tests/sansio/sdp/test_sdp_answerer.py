@@ -89,6 +89,17 @@ class TestReadingAnOffer:
         assert section.layer_ssrcs == (1424230647,)
         assert section.fid == {1424230647: 758981358}
 
+    def test_what_a_section_can_make_us_hold_is_bounded(self) -> None:
+        many = "".join(
+            f"a=ssrc:{n} cname:c\na=ssrc-group:SIM {' '.join(map(str, range(n, n + 50)))}\na=rid:r{n} send\n"
+            for n in range(1, 100)
+        )
+        section = server().handle_offer(PUBLISH_OFFER + many.replace("SIM", "FID")).sections[-1]
+        assert len(section.ssrcs) == 32
+        assert len(section.ssrc_groups) == 32
+        assert max(len(ssrcs) for _, ssrcs in section.ssrc_groups) == 32
+        assert len(section.rids_send) == 8
+
     def test_layers_of_a_sim_group(self) -> None:
         section = RemoteSection(
             index=0, mid="0", kind="video", direction=Direction.SENDONLY, rejected=False,

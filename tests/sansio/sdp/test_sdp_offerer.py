@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from sdp_tools import lines_of, payload_types, section_of, track, transport
 from sdp_vectors import SUBSCRIBER_ANSWER
@@ -88,8 +89,11 @@ class TestSubscriberOffer:
     def test_stereo_and_preferred_codec(self) -> None:
         negotiation = server()
         negotiation.add_outgoing("audio", track("a", 1, stereo=True), reuse=True)
-        section = section_of(negotiation.offer(transport()), "0")
-        assert section.codecs[0].fmtp == "minptime=10;useinbandfec=1;sprop-stereo=1"
+        preferring = attrs.evolve(track("v", 2), preferred=("video/AV1", "video/VP9"))
+        negotiation.add_outgoing("video", preferring, reuse=True)
+        offer = negotiation.offer(transport())
+        assert section_of(offer, "0").codecs[0].fmtp == "minptime=10;useinbandfec=1;sprop-stereo=1"
+        assert payload_types(section_of(offer, "1"))[:7] == [35, 36, 98, 99, 100, 101, 96]
 
     def test_data_channels_are_offered_once(self) -> None:
         negotiation = server()
