@@ -38,7 +38,7 @@ def single_offer(audios: int = 3, videos: int = 3, *, application: str = RUST_AP
     """What a client offers first on a single connection: sections to receive in, then data channels."""
     sections = [AUDIO_RECEIVE_SECTION] * audios + [VIDEO_RECEIVE_SECTION] * videos
     sections += [application] if application else []
-    return SINGLE_SESSION + renumber("".join(sections)).replace("goog-sped-v1", "goog-sped-v1")
+    return SINGLE_SESSION + renumber("".join(sections))
 
 
 def renumber(sections: str) -> str:

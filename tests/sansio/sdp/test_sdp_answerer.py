@@ -14,7 +14,7 @@ from sdp_tools import (
     track,
     transport,
 )
-from sdp_vectors import AUDIO_RECEIVE_SECTION, PUBLISH_OFFER, VIDEO_RECEIVE_SECTION
+from sdp_vectors import PUBLISH_OFFER, VIDEO_RECEIVE_SECTION
 
 from sansio.errors import LocalProtocolError
 from sansio.sdp import (
@@ -412,9 +412,6 @@ class TestLaterOffers:
         assert not negotiation.handle_offer(single_offer()).ice_restart
 
     def test_sections_may_be_added(self) -> None:
-        negotiation = server(is_single=True)
-        negotiation.handle_offer(single_offer(audios=1, videos=0))
-        negotiation.answer(transport(), {})
         grown = single_offer(audios=1, videos=0, application="") + renumber(VIDEO_RECEIVE_SECTION).replace(
             "mid:0", "mid:6"
         )
@@ -465,15 +462,13 @@ class TestRejection:
     def test_is_reused_under_another_mid(self) -> None:
         offer = single_offer(audios=1, videos=0, application="")
         negotiation, _ = self.reject(offer.replace("m=audio 9", "m=audio 0"))
-        again = offer.replace("a=mid:0", "a=mid:1").replace("m=audio", "m=audio")
+        again = offer.replace("a=mid:0", "a=mid:1")
         assert not negotiation.handle_offer(again).sections[0].rejected
         assert section_of(negotiation.answer(transport(), {}), "1").port == 9
 
     def test_stopped_section_without_mid(self) -> None:
         negotiation, _ = self.reject(single_offer())
-        stopped = AUDIO_RECEIVE_SECTION.replace("m=audio 9", "m=audio 0").replace("a=mid:0\n", "")
         offer = single_offer().replace("a=mid:0\n", "").replace("m=audio 9", "m=audio 0", 1)
-        assert stopped.splitlines()[0] in offer
         remote = negotiation.handle_offer(offer)
         assert remote.sections[0].rejected
         assert parse(negotiation.answer(transport(), {})).media[0].port == 0
