@@ -54,7 +54,7 @@ class _Loudness:
 class ActiveSpeakers(Generic[P]):
     """The speakers of one room."""
 
-    __slots__ = ("_config", "_known", "_pending", "_threshold", "_told")
+    __slots__ = ("_config", "_known", "_now", "_pending", "_threshold", "_told")
 
     def __init__(self, config: AudioConfig | None = None) -> None:
         self._config = config or AudioConfig()
@@ -62,9 +62,11 @@ class ActiveSpeakers(Generic[P]):
         self._known: dict[P, _Loudness] = {}
         self._pending: dict[P, tuple[float, AudioLevel]] = {}
         self._told: dict[P, float] = {}
+        self._now = 0.0
 
     def observe(self, now: float, participant: P, level: AudioLevel) -> None:
         """Levels of one microphone track since the last interval; of several tracks the loudest counts."""
+        self._now = now
         if level.observed_ms <= 0:
             return
         known = self._pending.get(participant)
@@ -84,8 +86,10 @@ class ActiveSpeakers(Generic[P]):
         self._pending.pop(participant, None)
         self._told.pop(participant, None)
 
-    def changes(self, now: float) -> list[SpeakerChange[P]]:
-        """Close the interval: those whose level changed, loudest first, then those who stopped."""
+    def changes(self, now: float | None = None) -> list[SpeakerChange[P]]:
+        """Close the interval: those whose level changed, loudest first, then those who stopped. `now` defaults to that of
+        the last observation."""
+        self._now = now = self._now if now is None else now
         for participant, (at, level) in self._pending.items():
             self._known.setdefault(participant, _Loudness()).add(at, level)
         self._pending.clear()

@@ -75,13 +75,14 @@ class Rig:
 
     def report(self, stream: FakeStream) -> None:
         """The publisher's sender report of the present instant; its NTP clock runs as ours, 1000 s ahead."""
-        elapsed = self.now - stream.stats.last_arrival
+        elapsed = self.now - stream.stats.last_arrival if stream.stats.packets else 0.0
         rtp_timestamp = stream.stats.last_timestamp + round(elapsed * self.clock_rate)
         ntp_timestamp = round((self.now + 1000) * SECOND_NTP)
         self.receiver.handle_sender_report(self.now, stream.slot, ntp_timestamp, rtp_timestamp, self.now)
 
     def run(self, duration: float, *, sending: tuple[FakeStream, ...] = (), interval: float = 0.1) -> None:
         """Let time pass; `sending` streams send a frame each `interval`."""
+        self.drain()
         end = self.now + duration
         next_frame = self.now + interval
         while True:

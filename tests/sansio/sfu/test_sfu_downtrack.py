@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fake_kernel import make_leg
+from fake_kernel import FakeStream, make_leg
 from sfu_rig import AUDIO, HIGH, SECOND_NTP, Rig
 
 from sansio.kernel import LegMode, Notice, NoticeKind
@@ -369,6 +369,10 @@ def test_svc_has_one_source_and_ceilings() -> None:
     assert len(rig.kernel.switches) == 1
 
 
+def watched(rig: Rig) -> list[FakeStream]:
+    return [stream for stream in rig.streams if stream.watched]
+
+
 def test_svc_asks_for_a_key_frame_when_it_wants_more_and_when_the_kernel_does() -> None:
     rig = Rig(layers=1, is_svc=True)
     down_track = rig.subscribe(LOW, mode=LegMode.SVC)
@@ -384,14 +388,14 @@ def test_svc_asks_for_a_key_frame_when_it_wants_more_and_when_the_kernel_does() 
     rig.drain()
     assert len(rig.plis()) == 1
     rig.receiver.handle_notice(rig.now, Notice(NoticeKind.MARKED_SWITCH, leg=down_track.leg, spatial=2, temporal=0))
-    assert not stream.watched
+    assert watched(rig) == []
     rig.run(1.0, sending=(stream,))
     rig.receiver.handle_notice(rig.now, Notice(NoticeKind.LEG_NEEDS_KEY_FRAME, leg=down_track.leg))
     rig.drain()
     assert len(rig.plis()) == 1
-    assert stream.watched
+    assert watched(rig) == [stream]
     rig.send(stream, key=True)
-    assert not stream.watched
+    assert watched(rig) == []
     assert len(rig.kernel.switches) == 1
 
 

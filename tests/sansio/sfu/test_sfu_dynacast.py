@@ -1,0 +1,119 @@
+"""What publishers are told to send, and when."""
+
+from __future__ import annotations
+
+from sansio.sfu import Dynacast, QualitiesChanged, Quality
+from sansio.sfu.dynacast import FIRST_EVALUATION, PAUSE_DELAY
+
+LOW, MEDIUM, HIGH, OFF = Quality
+NONE, ONE, TWO, THREE = (False, False, False), (True, False, False), (True, True, False), (True, True, True)
+
+
+def told(dynacast: Dynacast[str]) -> list[tuple[tuple[bool, bool, bool], ...]]:
+    return [tuple(flags for _, flags in event.codecs) for event in dynacast.poll_events()]
+
+
+def at_deadline(dynacast: Dynacast[str]) -> float:
+    due = dynacast.poll_timeout()
+    assert due is not None
+    dynacast.handle_timeout(due)
+    return due
+
+
+def watched(codec: str = "video/VP8") -> Dynacast[str]:
+    dynacast: Dynacast[str] = Dynacast(0.0, (codec,))
+    dynacast.set_subscriber(1.0, "bob", codec, HIGH)
+    assert dynacast.poll_events() == [QualitiesChanged(((codec, THREE),))]
+    return dynacast
+
+
+def test_the_first_need_is_told_at_once() -> None:
+    watched()
+
+
+def test_a_raise_is_told_at_once_and_only_once() -> None:
+    dynacast: Dynacast[str] = Dynacast(0.0, ("video/VP8",))
+    dynacast.set_subscriber(1.0, "bob", "video/VP8", LOW)
+    dynacast.set_subscriber(1.1, "carol", "video/VP8", MEDIUM)
+    dynacast.set_subscriber(1.2, "dave", "video/VP8", MEDIUM)
+    dynacast.set_subscriber(1.3, "dave", "video/VP8", MEDIUM)
+    assert told(dynacast) == [(ONE,), (TWO,)]
+
+
+def test_a_fall_waits() -> None:
+    dynacast = watched()
+    dynacast.set_subscriber(2.0, "bob", "video/VP8", LOW)
+    assert told(dynacast) == []
+    assert at_deadline(dynacast) == 2.0 + PAUSE_DELAY
+    assert told(dynacast) == [(ONE,)]
+
+
+def test_a_fall_taken_back_is_never_told() -> None:
+    dynacast = watched()
+    dynacast.set_subscriber(2.0, "bob", "video/VP8", None)
+    dynacast.set_subscriber(4.0, "carol", "video/VP8", HIGH)
+    assert at_deadline(dynacast) == FIRST_EVALUATION
+    assert told(dynacast) == []
+    assert dynacast.poll_timeout() is None
+
+
+def test_what_nobody_watches_is_switched_off_after_a_while() -> None:
+    dynacast: Dynacast[str] = Dynacast(0.0, ("video/VP8",))
+    assert at_deadline(dynacast) == FIRST_EVALUATION
+    assert told(dynacast) == [(NONE,)]
+
+
+def test_the_last_subscriber_leaving_switches_off() -> None:
+    dynacast = watched()
+    dynacast.handle_timeout(10.0)
+    dynacast.remove_subscriber(20.0, "carol")
+    dynacast.remove_subscriber(20.0, "bob")
+    dynacast.remove_subscriber(20.0, "bob")
+    dynacast.handle_timeout(20.1)
+    assert told(dynacast) == []
+    dynacast.handle_timeout(25.0)
+    assert told(dynacast) == [(NONE,)]
+
+
+def test_a_raise_does_not_hasten_the_fall_of_another_codec() -> None:
+    dynacast = watched("video/AV1")
+    dynacast.add_codec("video/VP8")
+    assert told(dynacast) == [(THREE, NONE)]
+    dynacast.set_subscriber(2.0, "bob", "video/AV1", OFF)
+    dynacast.set_subscriber(2.0, "bob", "video/VP8", MEDIUM)
+    assert told(dynacast) == [(THREE, TWO)]
+    assert at_deadline(dynacast) == 2.0 + PAUSE_DELAY
+    assert told(dynacast) == [(NONE, TWO)]
+    assert dynacast.codecs == ("video/AV1", "video/VP8")
+    assert dynacast.max_quality("video/VP8") is MEDIUM
+    assert dynacast.max_quality("video/H264") is OFF
+
+
+def test_a_codec_given_up_is_off_whoever_wants_it() -> None:
+    dynacast = watched()
+    dynacast.add_codec("video/H264")
+    dynacast.set_subscriber(2.0, "bob", "video/H264", HIGH)
+    told(dynacast)
+    dynacast.disable_codec("video/VP8")
+    dynacast.disable_codec("video/VP8")
+    dynacast.disable_codec("video/unheard")
+    assert told(dynacast) == [(NONE, THREE)]
+
+
+def test_a_muted_publisher_hears_nothing_and_then_everything() -> None:
+    dynacast: Dynacast[str] = Dynacast(0.0, ("video/VP8",))
+    dynacast.set_muted(True)
+    dynacast.set_subscriber(1.0, "bob", "video/VP8", LOW)
+    assert told(dynacast) == []
+    dynacast.set_muted(False)
+    assert told(dynacast) == [(ONE,)]
+    dynacast.set_muted(False)
+    assert told(dynacast) == []
+
+
+def test_a_publisher_that_resumed_hears_everything_again() -> None:
+    dynacast = watched()
+    dynacast.handle_timeout(10.0)
+    dynacast.restart(30.0)
+    assert told(dynacast) == [(THREE,)]
+    assert dynacast.poll_timeout() == 30.0 + FIRST_EVALUATION
