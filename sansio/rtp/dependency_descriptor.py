@@ -28,8 +28,11 @@ MAX_TEMPORAL_ID = 7
 MANDATORY_BYTES = 3
 
 _FLAG_BITS = 5
-_STRUCTURE_FLAG_AT = 24
 _MASK_FLAG_AT = 25
+# The flags, as they lie in the fourth byte:
+_HAS_STRUCTURE, _HAS_MASK = 0x80, 0x40
+_HAS_INDICATIONS, _HAS_FRAME_DIFFS, _HAS_CHAIN_DIFFS = 0x20, 0x10, 0x08
+_HAS_CUSTOM_FIELDS = 0x38
 _new_tuple = tuple.__new__
 
 
@@ -76,6 +79,7 @@ class Structure:
     """(width, height) by spatial id; empty if not told."""
     target_layers: tuple[tuple[int, int], ...] = attrs.field(init=False, eq=False)
     """By decode target: the greatest (spatial id, temporal id) of frames in it."""
+    _masks: dict[tuple[int, int], int] = attrs.field(factory=dict, init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         layers = tuple(self._layer_of(target) for target in range(self.decode_targets))
@@ -100,11 +104,14 @@ class Structure:
         return max(template.temporal_id for template in self.templates)
 
     def mask_for(self, max_spatial: int, max_temporal: int) -> int:
-        """The mask of the decode targets that lie within the given layers."""
-        mask = 0
-        for target, (spatial_id, temporal_id) in enumerate(self.target_layers):
-            if spatial_id <= max_spatial and temporal_id <= max_temporal:
-                mask |= 1 << target
+        """The mask of the decode targets that lie within the given layers. Remembered: it is asked for frame by frame."""
+        mask = self._masks.get((max_spatial, max_temporal))
+        if mask is None:
+            mask = 0
+            for target, (spatial_id, temporal_id) in enumerate(self.target_layers):
+                if spatial_id <= max_spatial and temporal_id <= max_temporal:
+                    mask |= 1 << target
+            self._masks[max_spatial, max_temporal] = mask
         return mask
 
 
@@ -150,7 +157,7 @@ def parse(data: Buffer, structure: Structure | None) -> DependencyDescriptor:
 
 def peek_structure_present(data: Buffer) -> bool:
     """Whether a structure is attached."""
-    return len(data) > MANDATORY_BYTES and data[3] >= 0x80
+    return len(data) > MANDATORY_BYTES and data[MANDATORY_BYTES] & _HAS_STRUCTURE > 0
 
 
 def peek_frame(data: Buffer) -> tuple[bool, bool, int]:
@@ -206,28 +213,33 @@ def _describe(
 
 def _parse_extended(data: Buffer, structure: Structure | None) -> DependencyDescriptor:
     reader = BitReader(data)
-    reader.skip(8 * MANDATORY_BYTES)
-    has_structure, has_mask = reader.flag(), reader.flag()
-    has_indications, has_frame_diffs, has_chain_diffs = reader.flag(), reader.flag(), reader.flag()
+    reader.skip(8 * MANDATORY_BYTES + _FLAG_BITS)
+    flags = data[MANDATORY_BYTES]
     attached, active_targets = None, -1
-    if has_structure:
+    if flags & _HAS_STRUCTURE:
         structure = attached = _read_structure(reader)
         active_targets = structure.all_targets
     if structure is None:
         raise RtpError("dependency descriptor before its structure")
     template = _template(data, structure)
     mask_at = reader.position
-    if has_mask:
+    if flags & _HAS_MASK:
         active_targets = reader.read(structure.decode_targets)
-    indications, frame_diffs, chain_diffs = template.indications, template.frame_diffs, template.chain_diffs
-    if has_indications:
+    if flags & _HAS_CUSTOM_FIELDS:
+        template = _customize(reader, flags, structure, template)
+    return _describe(data, structure, attached, active_targets, template, mask_at, reader.position)
+
+
+def _customize(reader: BitReader, flags: int, structure: Structure, template: Template) -> Template:
+    """The template with the fields that the descriptor replaces."""
+    spatial_id, temporal_id, indications, frame_diffs, chain_diffs = template
+    if flags & _HAS_INDICATIONS:
         indications = tuple([reader.read(2) for _ in range(structure.decode_targets)])
-    if has_frame_diffs:
+    if flags & _HAS_FRAME_DIFFS:
         frame_diffs = _read_frame_diffs(reader)
-    if has_chain_diffs:
+    if flags & _HAS_CHAIN_DIFFS:
         chain_diffs = tuple([reader.read(8) for _ in range(structure.chains)])
-    custom = Template(template.spatial_id, template.temporal_id, indications, frame_diffs, chain_diffs)
-    return _describe(data, structure, attached, active_targets, custom, mask_at, reader.position)
+    return Template(spatial_id, temporal_id, indications, frame_diffs, chain_diffs)
 
 
 def _read_frame_diffs(reader: BitReader) -> tuple[int, ...]:
@@ -312,8 +324,7 @@ def rewrite(
     value = int.from_bytes(data, "big") >> 8 * len(data) - descriptor.bits
     after = descriptor.bits - descriptor.mask_at
     bits = descriptor.bits
-    has_mask = data[3] & 0x40
-    if has_mask:
+    if data[MANDATORY_BYTES] & _HAS_MASK:
         after -= targets
         before = value >> after + targets
     else:

@@ -59,6 +59,8 @@ def parse_extensions(data: Buffer, header: Header) -> dict[int, bytes]:
 
 def parse_one_byte(data: Buffer, start: int, end: int) -> dict[int, bytes]:
     """One-byte elements between two offsets (RFC 8285 §4.2)."""
+    if type(data) is not bytes:
+        data = bytes(data)  # so that slices are bytes
     elements: dict[int, bytes] = {}
     while start < end:
         first = data[start]
@@ -70,13 +72,15 @@ def parse_one_byte(data: Buffer, start: int, end: int) -> dict[int, bytes]:
         after = start + (first & 0x0F) + 1
         if after > end:
             raise RtpError("header extension element runs past its block")
-        elements[first >> 4] = bytes(data[start:after])
+        elements[first >> 4] = data[start:after]
         start = after
     return elements
 
 
 def parse_two_byte(data: Buffer, start: int, end: int) -> dict[int, bytes]:
     """Two-byte elements between two offsets (RFC 8285 §4.3)."""
+    if type(data) is not bytes:
+        data = bytes(data)
     elements: dict[int, bytes] = {}
     while start < end:
         identifier = data[start]
@@ -88,7 +92,7 @@ def parse_two_byte(data: Buffer, start: int, end: int) -> dict[int, bytes]:
         after = start + data[start] + 1
         if after > end:
             raise RtpError("header extension element runs past its block")
-        elements[identifier] = bytes(data[start + 1 : after])
+        elements[identifier] = data[start + 1 : after]
         start = after
     return elements
 
