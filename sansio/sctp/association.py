@@ -16,17 +16,16 @@ accepts a zero checksum gets one, except with INIT, INIT ACK, COOKIE ECHO and AB
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from enum import Enum
 
 from ..entropy import Entropy
 from ..errors import DropReason, LocalProtocolError
 from ..timers import TimerTable
+from .assembly import Assembly
 from .checksum import is_intact
 from .chunks import (
     MASK32,
-    MIN_PACKET_BYTES,
     TAG_REFLECTED,
     Cause,
     ChunkType,
@@ -35,7 +34,6 @@ from .chunks import (
     describe_causes,
     encode_chunk,
     encode_error,
-    encode_packet,
     parse_forward_tsn,
     parse_packet,
     parse_parameters,
@@ -43,17 +41,15 @@ from .chunks import (
 )
 from .config import SctpConfig
 from .congestion import RoundTrip
-from .cookie import Cookie
 from .events import AssociationClosed, Established, ResetDone, Restarted, SctpEvent, StreamsReset
+from .handshake import Cookie, End, Verdict, answer_init, judge, report_stale
 from .inbound import Inbound, SackState
 from .outbound import Outbound
 from .queue import Outgoing
 from .reset import StreamResets
 from .states import TRANSITIONS, AssociationState, Trigger
 
-_COMMON_HEADER_BYTES = 12
 _MAX_STREAM = 65_534  # 65535 is not a stream (RFC 8831 §6.5)
-_MAX_CONTROL_CHUNKS = 16
 _MAX_REPORTED_BYTES = 256
 
 _S = AssociationState
@@ -77,29 +73,23 @@ class Association:
 
     __slots__ = (
         "_asked_resets",
+        "_assembly",
         "_attempts",
         "_config",
-        "_control",
-        "_cookie_chunk",
-        "_cookie_due",
         "_drops",
+        "_end",
         "_entropy",
         "_events",
         "_inbound",
         "_init_sent_at",
-        "_initial_tsn",
         "_is_dirty",
         "_now",
         "_outbound",
         "_packet_tag",
-        "_packets",
         "_peer",
-        "_ports",
         "_resets",
-        "_room_bytes",
         "_round_trip",
         "_state",
-        "_tag",
         "_timers",
     )
 
@@ -113,26 +103,20 @@ class Association:
     ) -> None:
         self._entropy = entropy
         self._config = config
-        self._ports = (local_port, remote_port)
-        self._room_bytes = (config.mtu_bytes & ~3) - _COMMON_HEADER_BYTES
         self._state = _S.NEW
         self._now = 0.0
-        self._tag = self._draw_tag()
-        self._initial_tsn = int.from_bytes(entropy(4), "big")
+        self._end = End.draw(entropy)
         self._peer: Init | None = None
         self._round_trip = RoundTrip(config)
-        self._outbound = Outbound(config, self._initial_tsn, self._round_trip)
+        self._outbound = Outbound(config, self._end.initial_tsn, self._round_trip)
         self._inbound: Inbound | None = None  # these two are there once the peer is known
         self._resets: StreamResets | None = None
         self._asked_resets: list[int] = []  # before that
-        self._cookie_chunk = b""
-        self._cookie_due = False
         self._attempts = 0
         self._init_sent_at = 0.0
         self._packet_tag = 0
         self._timers: TimerTable[Timer] = TimerTable()
-        self._control: deque[bytes] = deque()
-        self._packets: list[bytes] = []
+        self._assembly = Assembly(config, (local_port, remote_port))
         self._events: list[SctpEvent] = []
         self._drops: dict[DropReason, int] = {}
         self._is_dirty = False
@@ -248,8 +232,7 @@ class Association:
         """SCTP packets, each for one DTLS record."""
         if self._is_dirty:
             self._flush()
-        packets, self._packets = self._packets, []
-        return packets
+        return self._assembly.poll_packets()
 
     def poll_events(self) -> list[SctpEvent]:
         events, self._events = self._events, []
@@ -314,7 +297,7 @@ class Association:
         self._drop(DropReason.SCTP_UNEXPECTED)
         if kind & 0x40 and self._peer is not None:
             report = encode_chunk(kind, flags, body[:_MAX_REPORTED_BYTES])
-            self._add_control(encode_error(Cause.UNRECOGNIZED_CHUNK_TYPE, report))
+            self._assembly.add(encode_error(Cause.UNRECOGNIZED_CHUNK_TYPE, report))
         return bool(kind & 0x80)
 
     def _finish_packet(self) -> None:
@@ -347,7 +330,7 @@ class Association:
             return self._packet_tag == 0
         if kind in (ChunkType.ABORT, ChunkType.SHUTDOWN_COMPLETE) and flags & TAG_REFLECTED:
             return self._peer is not None and self._packet_tag == self._peer.tag
-        return self._packet_tag == self._tag
+        return self._packet_tag == self._end.tag
 
     # Handshake
 
@@ -356,63 +339,49 @@ class Association:
         if self._packet_tag:
             raise SctpError("INIT after other chunks")
         peer = Init.parse(body)
-        is_fresh = self._state not in _HANDSHAKING
-        tag = self._draw_tag() if is_fresh else self._tag
-        initial_tsn = int.from_bytes(self._entropy(4), "big") if is_fresh else self._initial_tsn
-        known = self._peer
-        cookie = Cookie(
-            made_at=self._now,
-            local_tag=tag,
-            local_initial_tsn=initial_tsn,
-            local_tie_tag=0 if known is None else self._tag,
-            peer_tie_tag=0 if known is None else known.tag,
-            peer=peer,
-        )
-        ours = self._describe(tag, initial_tsn, cookie=cookie.encode(), unrecognized=peer.unrecognized)
-        self._emit([ours.encode(ChunkType.INIT_ACK)], tag=peer.tag, checksum=True)
+        end = self._end if self._state in _HANDSHAKING else End.draw(self._entropy)
+        tied = (0, 0) if self._peer is None else (self._end.tag, self._peer.tag)
+        answer = answer_init(self._now, self._config, end, peer, tied=tied)
+        self._assembly.emit([answer], tag=peer.tag, checksum=True)
 
     def _handle_init_ack(self, _flags: int, body: bytes) -> None:
         peer = Init.parse(body)
         chunk = encode_chunk(ChunkType.COOKIE_ECHO, 0, peer.cookie)
-        if not peer.cookie or len(chunk) > self._room_bytes:
+        if not peer.cookie or not self._assembly.fits(chunk):
             raise SctpError("INIT ACK without a cookie, or with one too large")
         self._adopt(peer)
         if not self._attempts:
             self._round_trip.add_sample(self._now - self._init_sent_at)
         self._move(Trigger.INIT_ACK)
-        self._cookie_chunk = chunk
-        self._cookie_due = True
+        self._assembly.set_cookie(chunk)
         self._attempts = 0
         if peer.unrecognized:
             reported = b"".join(peer.unrecognized)
-            self._add_control(encode_error(Cause.UNRECOGNIZED_PARAMETERS, reported))
+            self._assembly.add(encode_error(Cause.UNRECOGNIZED_PARAMETERS, reported))
         self._timers.set(Timer.T1, self._now + min(self._round_trip.rto, 2 * self._config.handshake_timeout))
 
     def _handle_cookie_echo(self, _flags: int, body: bytes) -> None:
-        """RFC 9260 §5.1 D, and the table of §5.2.4 by its letters."""
+        """RFC 9260 §5.1 D, §5.2.4."""
         cookie = Cookie.parse(body)
         if self._packet_tag != cookie.local_tag:
             raise SctpError("COOKIE ECHO under another tag")
-        age = self._now - cookie.made_at
-        if not 0 <= age <= self._config.cookie_lifetime:
-            self._report_stale(cookie, age)
+        stale = report_stale(cookie, self._now, self._config.cookie_lifetime)
+        if stale is not None:
+            self._assembly.emit([stale], tag=cookie.peer.tag, checksum=True)
             return
-        known = self._peer
-        is_same_peer = known is not None and known.tag == cookie.peer.tag
-        if self._state in _HANDSHAKING and cookie.local_tag == self._tag:  # B, D
-            if not is_same_peer:
-                self._adopt(cookie.peer)
-            self._establish(Trigger.COOKIE_ECHO)
-        elif known is not None and self._state not in _HANDSHAKING and self._is_tied(cookie, known):  # A
-            self._restart(cookie)
-        elif not (cookie.local_tag == self._tag and is_same_peer):  # C; what is left is D again, its answer was lost
-            raise SctpError("COOKIE ECHO of another association")
-        self._add_control(encode_chunk(ChunkType.COOKIE_ACK))
-
-    def _is_tied(self, cookie: Cookie, known: Init) -> bool:
-        """Whether the cookie was made for a peer that has come back: new tags, made while the present ones were in use."""
-        is_new = cookie.local_tag != self._tag and cookie.peer.tag != known.tag
-        return is_new and (cookie.local_tie_tag, cookie.peer_tie_tag) == (self._tag, known.tag)
+        peer_tag = 0 if self._peer is None else self._peer.tag
+        match judge(cookie, tag=self._end.tag, peer_tag=peer_tag, is_handshaking=self._state in _HANDSHAKING):
+            case Verdict.UP:
+                if cookie.peer.tag != peer_tag:
+                    self._adopt(cookie.peer)
+                self._establish(Trigger.COOKIE_ECHO)
+            case Verdict.RESTART:
+                self._restart(cookie)
+            case Verdict.FOREIGN:
+                raise SctpError("COOKIE ECHO of another association")
+            case Verdict.REPEATED:
+                pass
+        self._assembly.add(encode_chunk(ChunkType.COOKIE_ACK))
 
     def _handle_cookie_ack(self, _flags: int, _body: bytes) -> None:
         if self._state is _S.COOKIE_ECHOED:  # else a repetition, or both handshakes came through
@@ -423,29 +392,24 @@ class Association:
         if self._state is _S.COOKIE_ECHOED:
             self._establish(Trigger.COOKIE_ACK)
 
-    def _report_stale(self, cookie: Cookie, age: float) -> None:
-        staleness_us = int(min(max(age - self._config.cookie_lifetime, 0), 4000) * 1e6) if age == age else 0
-        chunk = encode_error(Cause.STALE_COOKIE, staleness_us.to_bytes(4, "big"))
-        self._emit([chunk], tag=cookie.peer.tag, checksum=True)
-
     def _adopt(self, peer: Init) -> None:
         """The peer is known: make what depends on its numbers."""
         self._peer = peer
+        self._assembly.set_peer(peer.tag, zero_checksum=peer.zero_checksum)
         self._inbound = Inbound(self._config, peer.initial_tsn)
         self._outbound.start(peer.receive_window_bytes, partial_reliability=peer.forward_tsn)
         self._resets = StreamResets(
             inbound=self._inbound,
             outbound=self._outbound,
             round_trip=self._round_trip,
-            initial_tsn=self._initial_tsn,
+            initial_tsn=self._end.initial_tsn,
             peer_initial_tsn=peer.initial_tsn,
         )
 
     def _establish(self, trigger: Trigger) -> None:
         self._move(trigger)
         self._timers.cancel(Timer.T1)
-        self._cookie_chunk = b""
-        self._cookie_due = False
+        self._assembly.set_cookie(b"")
         self._events.append(Established())
         asked, self._asked_resets = self._asked_resets, []
         for stream in asked:
@@ -457,18 +421,17 @@ class Association:
             self._events += self._inbound.poll_messages()
         self._move(Trigger.COOKIE_ECHO)
         self._timers.cancel_all()
-        self._control.clear()
-        self._tag = cookie.local_tag
-        self._initial_tsn = cookie.local_initial_tsn
+        self._assembly.clear()
+        self._end = End(cookie.local_tag, cookie.local_initial_tsn)
         self._round_trip = RoundTrip(self._config)
-        self._outbound = Outbound(self._config, self._initial_tsn, self._round_trip)
+        self._outbound = Outbound(self._config, self._end.initial_tsn, self._round_trip)
         self._adopt(cookie.peer)
         self._events.append(Restarted())
 
     def _send_init(self) -> None:
         self._init_sent_at = self._now
-        init = self._describe(self._tag, self._initial_tsn)
-        self._emit([init.encode(ChunkType.INIT)], tag=0, checksum=True)
+        init = self._end.describe(self._config)
+        self._assembly.emit([init.encode(ChunkType.INIT)], tag=0, checksum=True)
         self._arm_handshake()
 
     def _arm_handshake(self) -> None:
@@ -483,30 +446,8 @@ class Association:
         elif self._state is _S.COOKIE_WAIT:
             self._send_init()
         else:
-            self._cookie_due = True
+            self._assembly.repeat_cookie()
             self._arm_handshake()
-
-    def _describe(
-        self, tag: int, initial_tsn: int, *, cookie: bytes = b"", unrecognized: tuple[bytes, ...] = ()
-    ) -> Init:
-        """Our INIT or INIT ACK."""
-        return Init(
-            tag=tag,
-            receive_window_bytes=self._config.receive_window_bytes,
-            outbound_streams=self._config.streams,
-            inbound_streams=self._config.streams,
-            initial_tsn=initial_tsn,
-            forward_tsn=True,
-            re_config=True,
-            zero_checksum=self._config.zero_checksum,
-            cookie=cookie,
-            unrecognized=unrecognized,
-        )
-
-    def _draw_tag(self) -> int:
-        while not (tag := int.from_bytes(self._entropy(4), "big")):
-            pass
-        return tag
 
     # Data and its acknowledgement
 
@@ -540,13 +481,13 @@ class Association:
     # The rest of the chunks
 
     def _handle_heartbeat(self, _flags: int, body: bytes) -> None:
-        self._add_control(encode_chunk(ChunkType.HEARTBEAT_ACK, 0, body))
+        self._assembly.add(encode_chunk(ChunkType.HEARTBEAT_ACK, 0, body))
 
     def _handle_error(self, _flags: int, body: bytes) -> None:
         causes = parse_parameters(body)
         if self._state is _S.COOKIE_ECHOED and any(cause == Cause.STALE_COOKIE for cause, _ in causes):
             self._move(Trigger.STALE_COOKIE)  # RFC 9260 §5.2.6: begin again
-            self._cookie_due = False
+            self._assembly.set_cookie(b"")
             self._send_init()
 
     def _handle_abort(self, _flags: int, body: bytes) -> None:
@@ -562,7 +503,7 @@ class Association:
             raise SctpError("SHUTDOWN of wrong length")
         self._outbound.handle_cumulative_tsn(self._now, int.from_bytes(body, "big"))
         if self._state is _S.SHUTDOWN_ACK_SENT:
-            self._add_control(encode_chunk(ChunkType.SHUTDOWN_ACK))
+            self._assembly.add(encode_chunk(ChunkType.SHUTDOWN_ACK))
         elif self._state is not _S.SHUTDOWN_RECEIVED:
             is_crossing = self._state is _S.SHUTDOWN_SENT
             self._move(Trigger.PEER_SHUTDOWN)
@@ -571,8 +512,8 @@ class Association:
 
     def _handle_shutdown_ack(self, _flags: int, _body: bytes) -> None:
         self._move(Trigger.SHUTDOWN_ACK)
-        self._emit([encode_chunk(ChunkType.SHUTDOWN_COMPLETE)])
-        self._end("shut down")
+        self._assembly.emit([encode_chunk(ChunkType.SHUTDOWN_COMPLETE)])
+        self._bury("shut down")
 
     def _handle_shutdown_complete(self, _flags: int, _body: bytes) -> None:
         self._close("shut down by the peer")
@@ -588,9 +529,9 @@ class Association:
         assert self._inbound is not None
         if self._state is _S.SHUTDOWN_SENT:
             cumulative = (self._inbound.cumulative_tsn & MASK32).to_bytes(4, "big")
-            self._add_control(encode_chunk(ChunkType.SHUTDOWN, 0, cumulative))
+            self._assembly.add(encode_chunk(ChunkType.SHUTDOWN, 0, cumulative))
         else:
-            self._add_control(encode_chunk(ChunkType.SHUTDOWN_ACK))
+            self._assembly.add(encode_chunk(ChunkType.SHUTDOWN_ACK))
         delay = min(self._round_trip.rto * (1 << min(self._attempts, 6)), self._config.max_backoff)
         self._timers.set(Timer.T2, self._now + delay)
 
@@ -606,19 +547,19 @@ class Association:
     def _abort(self, cause: Cause, reason: str) -> None:
         if self._peer is not None:
             chunk = encode_error(cause, reason.encode()[:200], kind=ChunkType.ABORT)
-            self._emit([chunk], checksum=True)
+            self._assembly.emit([chunk], checksum=True)
         self._close(reason)
 
     def _close(self, reason: str) -> None:
         self._move(Trigger.END)
-        self._end(reason)
+        self._bury(reason)
 
-    def _end(self, reason: str) -> None:
+    def _bury(self, reason: str) -> None:
         if self._inbound is not None:
             self._events += self._inbound.poll_messages()
         self._inbound = self._resets = None
         self._timers.cancel_all()
-        self._control.clear()
+        self._assembly.clear()
         self._is_dirty = False
         self._outbound = Outbound(self._config, 0, self._round_trip)
         self._events.append(AssociationClosed(reason))
@@ -630,65 +571,24 @@ class Association:
         if self._state is _S.CLOSED:
             return
         self._is_dirty = False
-        outbound, now = self._outbound, self._now
         may_send = self._state in _SENDING
         if may_send:
             self._advance_shutdown()
             self._collect_control()
-        outbound.begin_burst()
-        while True:
-            chunks, room = self._take_control()
-            sack_bytes = self._sack_bytes(room)
-            data = outbound.take(now, room - sack_bytes) if may_send or self._cookie_due else []
-            if self._inbound is not None and sack_bytes and (data or self._inbound.sack is SackState.NOW):
-                chunks.append(self._inbound.take_sack(room))
-                self._timers.cancel(Timer.SACK)
-            chunks += data
-            if not chunks:
-                break
-            has_cookie, self._cookie_due = self._cookie_due, False
-            self._emit(chunks, checksum=has_cookie)
-        if self._inbound is not None and self._inbound.sack is SackState.DELAYED:
-            self._timers.set_if_unset(Timer.SACK, now + self._config.sack_delay)
+        inbound = self._inbound
+        self._assembly.assemble(self._now, inbound, self._outbound, may_send=may_send)
+        if inbound is not None and inbound.sack is SackState.DELAYED:
+            self._timers.set_if_unset(Timer.SACK, self._now + self._config.sack_delay)
+        else:
+            self._timers.cancel(Timer.SACK)
 
     def _collect_control(self) -> None:
         if self._resets is not None:
-            self._control.extend(self._resets.poll_chunks(self._now))
+            for chunk in self._resets.poll_chunks(self._now):
+                self._assembly.add(chunk)
         forward = self._outbound.take_forward_tsn(self._now)
         if forward is not None:
-            self._control.append(forward)
-
-    def _take_control(self) -> tuple[list[bytes], int]:
-        """Control chunks for one packet, COOKIE ECHO before all others (RFC 9260 §5.1), and the room that is left."""
-        chunks: list[bytes] = []
-        room = self._room_bytes
-        if self._cookie_due:
-            chunks.append(self._cookie_chunk)
-            room -= len(self._cookie_chunk)
-        while self._control and len(self._control[0]) <= room:
-            chunks.append(self._control.popleft())
-            room -= len(chunks[-1])
-        return chunks, room
-
-    def _sack_bytes(self, room_bytes: int) -> int:
-        """What to keep free for a SACK that is owed; 0 if none is, or it has to wait for the next packet."""
-        inbound = self._inbound
-        if inbound is None or inbound.sack is SackState.NONE or room_bytes < MIN_PACKET_BYTES:
-            return 0
-        return min(inbound.sack_bytes, room_bytes)
-
-    def _add_control(self, chunk: bytes) -> None:
-        """Queue a control chunk; a peer that asks for too many answers at once does not get them all."""
-        if len(self._control) < _MAX_CONTROL_CHUNKS and len(chunk) <= self._room_bytes - len(self._cookie_chunk):
-            self._control.append(chunk)
-
-    def _emit(self, chunks: list[bytes], *, tag: int | None = None, checksum: bool = False) -> None:
-        """A packet to the peer; `tag` only where the peer is not adopted yet."""
-        peer = self._peer
-        if tag is None:
-            tag = 0 if peer is None else peer.tag
-        is_checked = checksum or peer is None or not peer.zero_checksum
-        self._packets.append(encode_packet(self._ports, tag, chunks, checksum=is_checked))
+            self._assembly.add(forward)
 
     def _move(self, trigger: Trigger) -> None:
         self._state = TRANSITIONS[self._state][trigger]
