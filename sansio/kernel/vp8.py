@@ -21,6 +21,7 @@ from .payloads import Vp8, read_vp8
 if TYPE_CHECKING:
     from .receive import Stream
 
+_NONE: Final = -2  # equal to no picture, nor to the absence of an id
 _MAX_RANGES: Final = 100
 _MAX_DROPPED: Final = 64
 _PATIENCE_PICTURES: Final = 90
@@ -31,8 +32,8 @@ class Vp8Mode:
     """The VP8 side of one leg."""
 
     __slots__ = (
-        "_ceiling", "_dropped", "_epoch", "_exempt", "_key_offset", "_last_key", "_last_picture", "_last_tl0", "_leg",
-        "_picture_offset", "_ranges", "_tl0_offset", "_vain", "spatial", "temporal",
+        "_ceiling", "_current", "_dropped", "_epoch", "_exempt", "_key_offset", "_last_key", "_last_picture", "_last_tl0",
+        "_leg", "_picture_offset", "_prefixes", "_ranges", "_tl0_offset", "_vain", "spatial", "temporal",
     )  # fmt: skip
 
     def __init__(self, leg: LegState) -> None:
@@ -46,35 +47,51 @@ class Vp8Mode:
         self._picture_offset = self._tl0_offset = self._key_offset = 0
         self._last_picture = self._last_tl0 = self._last_key = -1  # as sent
         self._vain = 0
+        self._current = _NONE  # the picture that is being forwarded in order, by extended id
+        self._prefixes: dict[int, bytes] = {}  # its descriptors, by first byte as it came
 
     def forward(self, now: float, packets: Iterable[Packet]) -> None:
         leg = self._leg
         if leg.hold(packets):
             return
         types = leg.types
+        send = leg.send
         for position, timestamp, marker, payload_type, payload, passed, info in packets:
             first = types.get(payload_type, 0) if payload and info is not None else 0
+            if first and info[1] == self._current and position == leg.highest + 1:
+                leg.highest = position
+                prefix = self._prefixes.get(info[8]) or self._continue(info[8])
+                send(
+                    now, position - leg.offset, timestamp - leg.time_offset, first | marker, prefix, info[0], passed
+                )  # fmt: skip
+                continue
             wanted = first > 0 and self._wants(position - leg.highest, timestamp, info)
             if payload and not wanted:
                 leg.dropped += 1
             placed = leg.place(now, position, timestamp, wanted)
             if placed is None:
                 continue
+            in_order = placed[0] > leg.last_number
             prefix = self._describe(placed[0], timestamp, info) if wanted else b""
+            if in_order:
+                self._current = info[1] if prefix and info[1] >= 0 else _NONE
+                self._prefixes = {info[8]: prefix} if prefix else {}
             if prefix:
-                leg.send(now, placed[0], placed[1], first | marker, prefix, info[0], passed)
+                send(now, placed[0], placed[1], first | marker, prefix, info[0], passed)
             else:
                 leg.fill(now, placed[0], placed[1])
 
     def handle_switch(self, stream: Stream) -> None:
         del stream
         self._ceiling = self._leg.spec.max_temporal
+        self._current = _NONE
 
     def adopt(self, payload: bytes) -> tuple[bytes, bytes]:
         found = read_vp8(payload)
         if found is None:
             return b"", payload
         body, picture, tl0, temporal, sync, key_index, _, _, first = found[1]
+        self._current = _NONE
         if self._last_picture >= 0:
             picture = self._last_picture + 1
         if self._last_tl0 >= 0:
@@ -88,6 +105,13 @@ class Vp8Mode:
             self._key_offset -= 1
             self._add_range(picture + self._picture_offset + 1)
         return _encode(first, picture & 0x7FFF if picture >= 0 else -1, tl0, temporal, sync, key_index), body
+
+    def _continue(self, first: int) -> bytes:
+        """The descriptor of another packet of the current picture: it differs in the first byte at most."""
+        known = next(iter(self._prefixes.values()))
+        prefix = bytes((known[0] & 0x80 | first & 0x37,)) + known[1:]
+        self._prefixes[first] = prefix
+        return prefix
 
     def _wants(self, step: int, timestamp: int, info: Vp8) -> bool:
         """Whether a packet passes the ceiling; takes note of pictures that do not."""
