@@ -29,6 +29,9 @@ PING_INTERVAL = 10.0
 """Seconds between WebSocket PINGs, which keep address translators from forgetting a silent client."""
 KEEP_ALIVE_TIMEOUT = 15.0
 """Seconds for a request line and headers to arrive, and between the requests of a connection."""
+SILENCE_TIMEOUT = 130
+"""Seconds without a byte from the peer until its connection ends: more than any answer takes, and WebSockets have PINGs
+to answer."""
 MAX_HEADER_BYTES = 128 << 10
 """A join request carries an uncompressed SDP offer in its query: some 20 KiB, and more with many media sections."""
 DEAD_PEER_TIMEOUT_MS = 30_000
@@ -41,6 +44,7 @@ def http_config(*, max_message_bytes: int) -> Config:
     config = Config()
     config.h11_max_incomplete_size = MAX_HEADER_BYTES
     config.keep_alive_timeout = KEEP_ALIVE_TIMEOUT
+    config.read_timeout = SILENCE_TIMEOUT
     config.websocket_ping_interval = PING_INTERVAL
     config.websocket_max_message_size = max_message_bytes
     config.include_server_header = False

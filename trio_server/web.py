@@ -91,7 +91,7 @@ class Gateway:
         if scope["type"] == "websocket":
             await self._upgrade(scope, receive, send)
         else:
-            response = await self._answer(Request(scope, receive))
+            response = await self._answer(scope, receive)
             await response(scope, receive, send)
 
     async def _upgrade(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,28 +102,31 @@ class Gateway:
         session = WebSocketSession(self._engine, http_request(scope), max_messages=self._max_outbox_messages)
         await session.run(receive, send)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
         with trio.move_on_after(BODY_TIMEOUT) as reading:
-            body = await self._body(request)
+            body = await self._body(scope, receive)
         if reading.cancelled_caught:
-            return PlainTextResponse("request body did not arrive", 408)
+            return PlainTextResponse("request body did not arrive", 408, headers={"connection": "close"})
         if body is None:
             return PlainTextResponse("request body too large", 413, headers={"connection": "close"})
         with trio.move_on_after(ANSWER_TIMEOUT):
-            answer = await self._engine.request(http_request(request.scope, body))
+            answer = await self._engine.request(http_request(scope, body))
             return Response(answer.body, answer.status, headers={"content-type": answer.content_type})
         return PlainTextResponse("no answer in time", 504)
 
-    async def _body(self, request: Request) -> bytes | None:
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
         """The body, or None if it is longer than allowed."""
-        said = request.headers.get("content-length", "")
+        said = scope_headers(scope).get("content-length", "")
         if said.isdecimal() and int(said) > self._max_body_bytes:
             return None
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
+        more = True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
             if len(body) > self._max_body_bytes:
                 return None
+            more = message.get("more_body", False)
         return bytes(body)
 
 

@@ -63,16 +63,15 @@ class WebSocketSession:
         self._outbox: deque[_Accept | _Reject | _Close | bytes | str] = deque()
         self._outbox_bytes = 0
         self._wake = trio.Event()
-        self._gone = trio.Event()
 
     async def run(self, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         session = self._engine.connect(self, self._request)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._read, session, receive)
-                await self._write(send)
-                nursery.cancel_scope.cancel()
+                nursery.start_soon(self._write, nursery.cancel_scope, send)
+                await self._read(session, receive)
+                nursery.cancel_scope.cancel()  # nobody is left to write to
         finally:
             self._engine.over(session)
 
@@ -107,16 +106,14 @@ class WebSocketSession:
         while (message := await receive())["type"] == "websocket.receive":
             data = message.get("bytes")
             self._engine.message(session, message.get("text") or "" if data is None else data)
-        self._gone.set()
-        self._engine.disconnect(session)
-        self._wake.set()
 
-    async def _write(self, send: Send) -> None:
+    async def _write(self, end: trio.CancelScope, send: Send) -> None:
+        """Writes until the session is closed or refused, then ends it."""
         with trio.move_on_after(VERDICT_TIMEOUT) as verdict:
             await self._next()
         if verdict.cancelled_caught:
             self._queue(_Reject(503, "no answer in time"))
-        while not self._gone.is_set():
+        while True:
             match item := self._outbox.popleft():
                 case bytes():
                     self._outbox_bytes -= len(item)
@@ -128,17 +125,16 @@ class WebSocketSession:
                     await send({"type": "websocket.accept"})
                 case _Reject():
                     await _refuse(send, item)
-                    return
+                    break
                 case _Close():
                     await send({"type": "websocket.close", "code": item.code, "reason": item.reason})
-                    with trio.move_on_after(CLOSE_TIMEOUT):
-                        await self._gone.wait()
-                    return
+                    await trio.sleep(CLOSE_TIMEOUT)
+                    break
             await self._next()
+        end.cancel()
 
     async def _next(self) -> None:
-        """Wait until there is something to write, or nobody to write to."""
-        while not self._outbox and not self._gone.is_set():
+        while not self._outbox:
             self._wake = trio.Event()
             await self._wake.wait()
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from sansio.events import Event
 from sansio.ids import SessionId
 from sansio.outputs import Accept, Address, Batch, Close, Command, HttpRequest, Reject, Respond, Send, Transmit
-
 from trio_server.engine import Datagram
 
 Answer = Callable[["FakeCore", SessionId, HttpRequest], None]

@@ -1,0 +1,139 @@
+"""UDP sockets: binding, batches, drops. Datagrams travel over loopback."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+
+import pytest
+import structlog
+import trio
+
+from sansio.errors import DropReason
+from sansio.outputs import Address, Batch, Run, Transmit
+from trio_server.batch import PlainSocket
+from trio_server.udp import BATCH, PortInUse, UdpSockets, open_sockets
+
+pytestmark = pytest.mark.net
+LOOPBACK = ("127.0.0.1", 0)
+
+
+class Collector:
+    def __init__(self) -> None:
+        self.batches: list[Sequence[tuple[Address, Address, bytes]]] = []
+
+    def datagrams(self, batch: Sequence[tuple[Address, Address, bytes]]) -> None:
+        self.batches.append(batch)
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.batches))
+
+
+def peer() -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(LOOPBACK)
+    sock.settimeout(2)
+    return sock
+
+
+async def until(collector: Collector, count: int) -> None:
+    with trio.fail_after(5):
+        while collector.count < count:
+            await trio.sleep(0.01)
+
+
+async def test_datagrams_arrive_in_order_and_in_batches() -> None:
+    udp, collector = open_sockets(["127.0.0.1"], [0]), Collector()
+    local = udp.addresses[0]
+    with peer() as other:
+        for number in range(BATCH + 10):
+            other.sendto(b"%d" % number, local)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(udp.run, collector)
+            await until(collector, BATCH + 10)
+            nursery.cancel_scope.cancel()
+        assert [len(batch) for batch in collector.batches] == [BATCH, 10]
+        assert [each for batch in collector.batches for each in batch] == [
+            (local, other.getsockname(), b"%d" % number) for number in range(BATCH + 10)
+        ]
+    udp.close()
+
+
+async def test_a_batch_leaves_by_the_socket_it_names() -> None:
+    udp = open_sockets(["127.0.0.1", "127.0.0.2"], [0])
+    first, second = udp.addresses
+    assert first[1] == second[1]
+    with peer() as other:
+        to = other.getsockname()
+        udp.send(Batch.of([Transmit(first, to, b"a"), Transmit(second, to, b"b"), Transmit(second, to, b"c")]))
+        assert [other.recvfrom(100) for _ in range(3)] == [(b"a", first), (b"b", second), (b"c", second)]
+    udp.close()
+
+
+async def test_runs_are_cut_into_datagrams() -> None:
+    udp = open_sockets(["127.0.0.1"], [0])
+    local = udp.addresses[0]
+    with peer() as other:
+        udp.send(Batch(b"aabbc", [Run(local, other.getsockname(), 0, 5, 2)]))
+        assert [other.recv(100) for _ in range(3)] == [b"aa", b"bb", b"c"]
+    udp.close()
+
+
+async def test_what_cannot_leave_is_counted() -> None:
+    udp = open_sockets(["127.0.0.1"], [0])
+    local = udp.addresses[0]
+    nowhere = ("127.0.0.9", 1)
+    udp.send(Batch.of([Transmit(local, ("127.0.0.1", 9), bytes(70_000))]))
+    udp.send(Batch.of([Transmit(nowhere, ("127.0.0.1", 9), b"x"), Transmit(nowhere, ("127.0.0.1", 9), b"y")]))
+    udp.send(Batch(b"", []))
+    assert udp.poll_drops() == {DropReason.UNREACHABLE: 3}
+    assert udp.poll_drops() == {}
+    udp.close()
+
+
+class FullSocket(socket.socket):
+    def sendto(self, *_: object) -> int:
+        raise BlockingIOError(errno.EAGAIN, "full")
+
+
+def test_a_full_socket_drops() -> None:
+    with FullSocket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(LOOPBACK)
+        udp = UdpSockets([PlainSocket(sock)])
+        udp.send(Batch.of([Transmit(udp.addresses[0], ("127.0.0.1", 9), b"x")] * 3))
+        assert udp.poll_drops() == {DropReason.SOCKET_FULL: 3}
+
+
+def test_ipv6_addresses_are_pairs() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    try:
+        udp = open_sockets(["::1"], [0])
+    except OSError:
+        pytest.skip("no IPv6 loopback")
+    assert udp.addresses[0][0] == "::1"
+    udp.send(Batch.of([Transmit(udp.addresses[0], udp.addresses[0], b"me")]))
+    assert udp._sockets[udp.addresses[0]].receive(10) == [(udp.addresses[0], udp.addresses[0], b"me")]
+    udp.close()
+
+
+def test_the_first_free_port_of_a_range_is_taken() -> None:
+    with peer() as other:
+        taken = other.getsockname()[1]
+        with pytest.raises(PortInUse) as caught:
+            open_sockets(["127.0.0.1"], [taken])
+        assert caught.value.port == taken
+        udp = open_sockets(["127.0.0.1"], [taken, 0])
+        udp.close()
+
+
+def test_a_missing_address_is_left_out() -> None:
+    with structlog.testing.capture_logs() as lines:
+        udp = open_sockets(["192.0.2.77", "127.0.0.1"], [0])
+    assert [host for host, _ in udp.addresses] == ["127.0.0.1"]
+    assert lines[0]["address"] == "192.0.2.77"
+    udp.close()
+    with structlog.testing.capture_logs(), pytest.raises(OSError, match="assign"):
+        open_sockets(["192.0.2.77"], [0])
