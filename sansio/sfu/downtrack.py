@@ -27,7 +27,7 @@ from ..entropy import Entropy, random_unit
 from ..errors import LocalProtocolError
 from ..kernel import Kernel, Leg, LegMode, Notice, NoticeKind
 from ..rtcp import Fir, Nack, Pli, ReceiverReport, ReportBlock, SdesChunk, SdesType, SenderReport, SourceDescription
-from .filler import FRAME_S, SILENCE_FRAMES, silence
+from .filler import FRAME_S, SILENCE_FRAMES, Silence, silence
 from .layers import MAX_SPATIAL, PublishedLayer, Quality, WantedLayers, choose_layer, quality_for_spatial
 from .munger import Incoming, Munger
 from .receiver import DEFAULT_RTT, TrackReceiver
@@ -329,8 +329,11 @@ class DownTrack:
         if self._source is not None and self._source.spatial == target and not self._needs_key_frame:
             self._receiver.stop_waiting(self)
             return
-        if self._source is None and self._start_in_past(now, target):
-            return
+        if self._source is None:
+            if self._has_started:
+                self._filler_at = None  # silence would hide that the talker is back
+            if self._start_in_past(now, target):
+                return
         self._receiver.wait(now, self, target)
 
     def _target(self) -> int:
@@ -362,10 +365,13 @@ class DownTrack:
 
     def _enter(self, now: float, start: StartPoint) -> bool:
         """Switch the leg; False if the timestamps do not allow it yet."""
+        stats = self._kernel.leg_stats(self._slot)
+        if self._has_started and start.arrival < stats.last_sent:
+            return False  # it would show again what was shown
         packet = Incoming(start.timestamp, start.arrival, start.source is self._last_source, start.source.report)
         timestamp = self._munger.align(
             packet,
-            self._kernel.leg_stats(self._slot),
+            stats,
             None if self._last_source is None else self._last_source.report,
             is_resuming=self._source is None,
             is_after_mute=self._is_after_mute,
@@ -485,30 +491,26 @@ class DownTrack:
         self._log.handle_report_sent(now, ntp_timestamp)
 
     def _send_filler(self, now: float) -> None:
+        """The next frame of silence, or of padding on a video track, and when to send the one after it."""
         is_audio = self._receiver.kind == "audio"
         step = FRAME_S if is_audio else PLACEHOLDER_INTERVAL
-        payload = self._silence() if is_audio else b""
+        frame = Silence(b"", None)
+        if is_audio:
+            made = silence(self._receiver.mime_type, self._leg.mode, self._leg.payload_types)
+            if made is None:
+                self._filler_at = None
+                return
+            frame = made
         self._filler_left -= 1
         self._filler_at = now + step if self._filler_left > 0 else None
-        if payload is None:
-            self._filler_at = None
-            return
         self._kernel.inject(
             now,
             self._slot,
-            payload,
+            frame.payload,
             timestamp_step=round(self._leg.clock_rate * step),
+            payload_type=frame.payload_type,
             padding=0 if is_audio else PADDING_BYTES,
         )
-
-    def _silence(self) -> bytes | None:
-        match self._leg.mode:
-            case LegMode.RED_TO_OPUS:
-                return silence("audio/opus")
-            case LegMode.OPUS_TO_RED:
-                return silence("audio/red")
-            case _:
-                return silence(self._receiver.mime_type)
 
 
 def _spatial_of(wanted: WantedLayers | None) -> int:

@@ -157,6 +157,10 @@ class LayerSet:
                 self._trackers[spatial].handle_cycle(count, is_stop_expected=highest < spatial)
             if self._cycles % BITRATE_CYCLES == 0:
                 source.measure(now, stats.layer_bytes)
+        if not any(tracker.is_live for tracker in self._trackers):
+            # All of the track fell silent: no fault of a layer, and no reason to prefer the one that proves itself first.
+            for spatial in range(MAX_SPATIAL + 1):
+                self._forgive(spatial)
         return self.update()
 
     def restart(self) -> bool:

@@ -78,6 +78,7 @@ class FakeKernel:
         self.switches: list[Switch] = []
         self.detached: list[int] = []
         self.injected: list[tuple[float, int, bytes, int, int]] = []
+        self.injected_types: list[int | None] = []
         self.retransmitted: list[tuple[int, tuple[int, ...], float]] = []
         self._next_slot = 1
 
@@ -150,6 +151,7 @@ class FakeKernel:
 
     def inject(self, now: float, leg: int, payload: bytes, *, timestamp_step: int, marker: bool = False,
                payload_type: int | None = None, padding: int = 0) -> None:  # fmt: skip
+        self.injected_types.append(payload_type)
         self.injected.append((now, leg, payload, timestamp_step, padding))
         self.forward(now, leg, self._leg(leg).last_timestamp + timestamp_step)
 

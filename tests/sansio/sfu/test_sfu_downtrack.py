@@ -183,6 +183,32 @@ def test_a_layer_that_nobody_watched_returns_with_its_first_key_frame() -> None:
     assert down_track.current_spatial == 2
 
 
+def test_a_track_that_fell_silent_altogether_returns_to_where_it_was() -> None:
+    rig = live_rig()
+    down_track = rig.subscribe(HIGH)
+    rig.send(rig.streams[2], key=True)
+    rig.run(0.3, sending=tuple(rig.streams[:2]))
+    rig.run(3.0)
+    assert rig.receiver.layers == (False, False, False)
+    rig.run(1.0, sending=tuple(rig.streams))
+    assert rig.receiver.layers == (True, True, True)
+    rig.send(rig.streams[0], key=True)
+    assert down_track.current_spatial == 2
+
+
+def test_what_was_already_sent_is_not_shown_again() -> None:
+    rig = live_rig()
+    down_track = rig.subscribe(HIGH)
+    rig.send(rig.streams[2], key=True)
+    rig.run(0.1, sending=tuple(rig.streams), interval=0.05)
+    down_track.set_wanted(rig.now, None)
+    down_track.set_wanted(rig.now, HIGH)
+    assert len(rig.kernel.switches) == 1
+    rig.run(0.1)
+    rig.send(rig.streams[2], key=True)
+    assert len(rig.kernel.switches) == 2
+
+
 def test_only_a_higher_layer_lives() -> None:
     rig = Rig()
     rig.subscribe(LOW)
@@ -449,40 +475,57 @@ def test_a_mute_ends_in_a_second_of_silence() -> None:
     assert (leg, payload[:3], len(payload), step, padding) == (down_track.leg, b"\xf8\xff\xfe", 80, 960, 0)
 
 
-def test_silence_ends_when_the_talker_is_back() -> None:
+@pytest.mark.parametrize("phase", [0.0, 0.003, 0.017])
+def test_silence_ends_when_the_talker_is_back(phase: float) -> None:
     rig = audio_rig()
     rig.subscribe(AUDIO)
     rig.receiver.set_muted(rig.now, True)
-    rig.run(0.3)
+    rig.run(0.3 + phase, sending=tuple(rig.streams), interval=0.02)
     count = len(rig.kernel.injected)
     rig.receiver.set_muted(rig.now, False)
-    rig.run(0.5, sending=tuple(rig.streams), interval=0.02)
+    rig.run(0.045, sending=tuple(rig.streams), interval=0.02)
     assert len(rig.kernel.injected) == count
     assert len(rig.kernel.switches) == 2
     assert rig.kernel.switches[1].timestamp > rig.kernel.switches[0].timestamp
 
 
+PLAIN = LegMode.PLAIN
+OPUS, RED = b"\xf8\xff\xfe", b"\x6f\xf8\xff\xfe"
+
+
 @pytest.mark.parametrize(
-    ("mime_type", "mode", "start"),
+    ("mime_type", "mode", "payload_types", "start", "payload_type"),
     [
-        ("audio/opus", LegMode.PLAIN, b"\xf8\xff\xfe"),
-        ("audio/red", LegMode.PLAIN, b"\x6f\xf8\xff\xfe"),
-        ("audio/red", LegMode.RED_TO_OPUS, b"\xf8\xff\xfe"),
-        ("audio/opus", LegMode.OPUS_TO_RED, b"\x6f\xf8\xff\xfe"),
-        ("audio/PCMU", LegMode.PLAIN, b"\xff\xff"),
-        ("audio/PCMA", LegMode.PLAIN, b"\xd5\xd5"),
-        ("audio/G722", LegMode.PLAIN, None),
+        ("audio/opus", PLAIN, {111: 109, 63: 63, 0: 0}, OPUS, 109),
+        ("audio/opus", PLAIN, {96: 96}, OPUS, None),
+        ("audio/red", PLAIN, {111: 111, 63: 63}, OPUS, 111),
+        ("audio/red", PLAIN, {63: 63}, RED, None),
+        ("audio/red", LegMode.RED_TO_OPUS, {63: 111}, OPUS, None),
+        ("audio/opus", LegMode.OPUS_TO_RED, {111: 63}, RED, None),
+        ("audio/PCMU", PLAIN, {111: 111, 0: 0}, b"\xff\xff", 0),
+        ("audio/PCMA", PLAIN, {8: 8}, b"\xd5\xd5", 8),
     ],
 )
-def test_silence_is_in_the_subscribers_codec(mime_type: str, mode: LegMode, start: bytes | None) -> None:
+def test_silence_is_in_the_subscribers_codec(
+    mime_type: str, mode: LegMode, payload_types: dict[int, int], start: bytes, payload_type: int | None
+) -> None:
     rig = Rig(kind="audio", layers=1, mime_type=mime_type)
     rig.send()
-    rig.subscribe(AUDIO, mode=mode)
+    rig.subscribe(AUDIO, mode=mode, payload_types=payload_types)
     rig.receiver.set_muted(rig.now, True)
     rig.run(0.1)
-    payloads = [payload for _, _, payload, _, _ in rig.kernel.injected]
-    assert all(payload.startswith(start or b"") for payload in payloads)
-    assert bool(payloads) == (start is not None)
+    assert len(rig.kernel.injected) == 6
+    assert all(entry[2].startswith(start) for entry in rig.kernel.injected)
+    assert set(rig.kernel.injected_types) == {payload_type}
+
+
+def test_unknown_codecs_fall_silent_without_help() -> None:
+    rig = Rig(kind="audio", layers=1, mime_type="audio/G722")
+    rig.send()
+    rig.subscribe(AUDIO)
+    rig.receiver.set_muted(rig.now, True)
+    rig.run(0.1)
+    assert rig.kernel.injected == []
 
 
 @pytest.mark.parametrize(("kind", "interval", "padding"), [("audio", 0.02, 0), ("video", 0.1, 255)])
