@@ -40,7 +40,7 @@ from ..kernel import Kernel, Notice, NoticeKind
 from ..outputs import Address, Transmit
 from ..rtcp import Packet, encode_compound, parse_compound
 from ..sctp import SctpConfig
-from .channels import ChannelsDown, DataChannels
+from .channels import ChannelClosed, ChannelMessage, ChannelOpened, ChannelsDown, DataChannels
 from .events import PeerEvent, PeerState, PeerStateChanged, RtcpReceived, StreamNotice
 from .reports import Reports
 from .streams import ReceiveSection, Streams
@@ -71,9 +71,9 @@ class PeerTransport:
 
     __slots__ = (
         "_activity_at", "_agent", "_candidates", "_certificate", "_channels", "_config", "_drops", "_dtls_over", "_early",
-        "_entropy", "_events", "_failure", "_fingerprints", "_handshake", "_kernel", "_new_paths", "_path", "_remote",
-        "_reports", "_requests", "_restarted", "_session", "_state", "_streams", "_touched", "_transmits", "_wants_client",
-        "id",
+        "_entropy", "_events", "_failure", "_fingerprints", "_handshake", "_kernel", "_live_channels", "_new_paths", "_path",
+        "_remote", "_reports", "_requests", "_restarted", "_session", "_state", "_streams", "_touched", "_transmits",
+        "_wants_client", "id",
     )  # fmt: skip
 
     def __init__(
@@ -111,6 +111,7 @@ class PeerTransport:
             self._agent.add_local_candidate(candidate, base)
         self._handshake: Handshake = handshake(certificate)
         self._channels: DataChannels | None = None
+        self._live_channels: set[int] = set()
         self._streams = Streams(kernel, limit=config.max_ssrcs)
         self._reports = Reports(kernel, self._streams, ssrc=random_bits(entropy, 32) or 1)
         self._session: int | None = None
@@ -213,19 +214,28 @@ class PeerTransport:
             self._command(now)
 
     def open_channel(self, now: float, label: str, *, ordered: bool = True, max_retransmits: int | None = None) -> int:
+        """Announce a data channel, or note to do so once connected; messages may be sent on it at once."""
         channel = self._data_channels.open(now, label, ordered=ordered, max_retransmits=max_retransmits)
+        self._live_channels.add(channel)
         if self._handshake.complete:
             self._start_channels(now)
         self._command(now)
         return channel
 
     def close_channel(self, now: float, channel: int) -> None:
-        self._data_channels.close(now, channel)
-        self._command(now)
+        if channel in self._live_channels:
+            self._live_channels.discard(channel)
+            self._data_channels.close(now, channel)
+            self._command(now)
 
-    def send_data(self, now: float, channel: int, data: bytes, *, binary: bool = True) -> None:
-        self._data_channels.send(now, channel, data, binary=binary)
+    def send_data(self, now: float, channel: int, data: bytes, *, binary: bool = True) -> bool:
+        """Queue a message. False if it cannot go: the channel is gone, which the owner may not have heard yet, or too much
+        waits already."""
+        if channel not in self._live_channels or self._is_over:
+            return False
+        accepted = self._data_channels.send(now, channel, data, binary=binary)
         self._command(now)
+        return accepted
 
     def set_sections(self, now: float, sections: Sequence[ReceiveSection]) -> None:
         """What may be received from now on. Known streams of sections that stay keep their slots."""
@@ -360,7 +370,8 @@ class PeerTransport:
         return self._reports.sender_report(stream)
 
     def buffered_bytes(self, channel: int) -> int:
-        return self._data_channels.buffered_bytes(channel)
+        """Bytes that the peer has not acknowledged; 0 for a channel that is gone."""
+        return 0 if self._channels is None else self._channels.buffered_bytes(channel)
 
     # Children
 
@@ -430,7 +441,17 @@ class PeerTransport:
         for packet in self._channels.poll_transmits():
             if self._handshake.complete:
                 self._handshake.send(now, packet)
-        self._events += self._channels.poll_events()
+        for event in self._channels.poll_events():
+            match event:
+                case ChannelOpened():
+                    self._live_channels.add(event.channel)
+                case ChannelClosed():
+                    self._live_channels.discard(event.channel)
+                case ChannelsDown():
+                    self._live_channels.clear()
+                case ChannelMessage():
+                    pass
+            self._events.append(event)
 
     def _send_dtls(self) -> None:
         datagrams = self._handshake.poll_transmits()
@@ -524,9 +545,10 @@ class PeerTransport:
         if self._session is not None:
             self._kernel.close_session(self._session)
             self._session = None
-        if self._channels is not None:
+        if self._live_channels:
             self._events.append(ChannelsDown(reason))
-            self._channels = None
+            self._live_channels.clear()
+        self._channels = None
         self._early.clear()
         self._set_state(PeerState.CLOSED, reason)
 

@@ -130,6 +130,8 @@ class Streams:
         if ssrc == 0:
             self._drops[DropReason.RTP_PADDING_ONLY] += 1
             return []
+        if ssrc in self._taken:
+            return self._inject(now, [data])  # bound by an earlier packet of the same burst
         if now < self._retired.get(ssrc, now):
             self._drops[DropReason.RTP_UNKNOWN_SSRC] += 1
             return []
@@ -198,6 +200,7 @@ class Streams:
                 rid = _declared_rid(section, index)
                 if rid is not None:
                     self._declared[ssrc] = (section, rid)
+        for section in sections:
             for ssrc in section.fid:
                 if rtx_ssrc := self._declared_rtx_of(section, ssrc):
                     self._declared_rtx[rtx_ssrc] = ssrc
@@ -205,7 +208,9 @@ class Streams:
     def _declared_rtx_of(self, section: ReceiveSection, ssrc: int) -> int:
         """The RTX SSRC of the description, if it can be one and is not in use; else 0."""
         rtx_ssrc = section.fid.get(ssrc, 0)
-        return rtx_ssrc if 0 < rtx_ssrc < 1 << 32 and rtx_ssrc != ssrc and rtx_ssrc not in self._taken else 0
+        if rtx_ssrc == ssrc or rtx_ssrc in self._declared or rtx_ssrc in self._taken:
+            return 0
+        return rtx_ssrc if 0 < rtx_ssrc < 1 << 32 else 0
 
     def _new_unknown(self, ssrc: int) -> _Unknown:
         if len(self._unknown) >= _MAX_UNKNOWN_SSRCS:
@@ -350,7 +355,10 @@ class Streams:
     def _replay(self, now: float, entry: _Unknown) -> list[Notice]:
         del self._unknown[entry.ssrc]
         self._kept -= len(entry.packets)
-        notices = self._kernel.inject_received(now, self._session, list(entry.packets))
+        return self._inject(now, list(entry.packets))
+
+    def _inject(self, now: float, packets: Sequence[bytes]) -> list[Notice]:
+        notices = self._kernel.inject_received(now, self._session, packets)
         return [notice for notice in notices if notice.kind is not NoticeKind.UNKNOWN_SSRC]
 
     def _unbind(self, stream: BoundStream) -> None:
