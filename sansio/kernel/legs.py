@@ -43,6 +43,8 @@ MAX_RANGES: Final = 100
 MAX_RETRANSMISSIONS: Final = 3
 MAX_REPEAT_DELAY: Final = 0.1
 _RING_SIZE: Final = 512
+_AUDIO_RING_SIZE: Final = 128
+_VIDEO_CLOCK_RATE: Final = 90000
 _HEAD_BYTES: Final = 2048
 """Room for header, extensions, codec header and trailer of any packet."""
 _FULL: Final = CHUNK_BYTES - _HEAD_BYTES
@@ -142,8 +144,9 @@ class LegState:
         self._frame_epoch = 0
         self._next_timestamp: int | None = None
         self._ranges: list[tuple[int, int, int]] = []  # from position, offset, time offset
-        self._ring: list[Sent | None] = [None] * _RING_SIZE
-        self._mask = _RING_SIZE - 1
+        size = _AUDIO_RING_SIZE if spec.clock_rate < _VIDEO_CLOCK_RATE else _RING_SIZE
+        self._ring: list[Sent | None] = [None] * size
+        self._mask = size - 1
         self._repeats: dict[int, tuple[int, float]] = {}  # number to how often and when it was sent again
         self._started = False
         self.dropped = 0
@@ -171,6 +174,7 @@ class LegState:
             self._rtx_number = number
         if spec.ssrc != old.ssrc or spec.extensions != old.extensions:
             self._ring = [None] * len(self._ring)
+            self._repeats.clear()
         self._take_spec(spec)
 
     def switch(self, now: float, stream: Stream, position: int, timestamp: int) -> None:

@@ -150,11 +150,11 @@ class LayerReader:
         except RtpError:
             return UNREADABLE
         frame = self._widen(descriptor.frame_number)
-        if descriptor.structure is not None and frame >= self._key_frame:
+        if descriptor.structure is not None and frame > self._key_frame:
             self._structure, self._key_frame = descriptor.structure, frame
         structure = self._structure
-        if structure is None or frame < self._key_frame:
-            return UNREADABLE  # older than the structure: it cannot be understood any more
+        if structure is None or frame < self._key_frame or descriptor.structure not in (None, structure):
+            return UNREADABLE  # older than the structure, or one frame with two of them
         if descriptor.active_targets >= 0 and frame == self._frame:
             self._active_targets = descriptor.active_targets
         info = Layered(descriptor, frame, self._key_frame, structure, self._active_targets, raw, {})

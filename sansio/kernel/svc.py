@@ -135,14 +135,14 @@ class DescriptorSelector:
     """Decides by dependency descriptors, for one leg and one source."""
 
     __slots__ = (
-        "_broken", "_decisions", "_expected", "_key_frame", "layers", "mask", "needs_key_frame",
+        "_broken", "_decisions", "_expected", "_structure", "layers", "mask", "needs_key_frame",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._decisions: dict[int, bool] = {}  # by extended frame number, oldest first
         self._expected: dict[int, list[int]] = {}  # frames not seen yet, to the chains that break without them
         self._broken: list[bool] = []  # by chain
-        self._key_frame = -1
+        self._structure: Structure | None = None
         self.needs_key_frame = False
         self.layers = (-1, -1)
         """Spatial and temporal layer of the target that is followed."""
@@ -151,21 +151,22 @@ class DescriptorSelector:
 
     def wants(self, info: Layered, max_spatial: int, max_temporal: int) -> bool:
         """Whether the frame of this packet is forwarded; the same answer for all its packets."""
-        known = self._decisions.get(info.frame)
-        if known is not None:
-            return known
-        if info.key_frame != self._key_frame:
+        if info.structure is not self._structure:
             if info.frame != info.key_frame:
                 self.needs_key_frame = True
                 return False
-            self._begin(info.frame, info.structure)
+            self._begin(info.structure)
+        known = self._decisions.get(info.frame)
+        if known is not None:
+            return known
         self._follow_chains(info)
         decided = self._decide(info, max_spatial, max_temporal)
         self._remember(info.frame, decided)
         return decided
 
-    def _begin(self, frame: int, structure: Structure) -> None:
-        self._key_frame = frame
+    def _begin(self, structure: Structure) -> None:
+        """A key frame with a structure: whatever came before is of no more account."""
+        self._structure = structure
         self._decisions.clear()
         self._expected.clear()
         self._broken = [False] * structure.chains
