@@ -96,10 +96,10 @@ def load(
 def read_yaml(text: str, name: str, notes: list[str], *, strict: bool = True) -> Settings:
     """Settings by dotted path, with the line of each. Raises ConfigError for an unknown name, unless not `strict`, when
     it becomes a note."""
-    loader = yaml.SafeLoader(text)
+    settings: Settings = {}
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
-        settings: Settings = {}
         if node is not None and not _is_null(node):
             for path, value, line in _walk(loader, node, "", name):
                 if path in settings:
@@ -110,14 +110,12 @@ def read_yaml(text: str, name: str, notes: list[str], *, strict: bool = True) ->
                     raise ConfigError(f"{name}, line {line}: LiveKit has no {path}{_suggestion(path)}")
                 else:
                     notes.append(f"{path} is unknown and left aside{_suggestion(path)} ({name}, line {line})")
-        return settings
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{name}, line {line}: {error.problem}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: {error}") from error
-    finally:
-        loader.dispose()
+    return settings
 
 
 def read_environment(environment: Mapping[str, str]) -> Settings:
@@ -216,7 +214,6 @@ def _finish(config: ServerConfig, *, is_flag: bool) -> ServerConfig:
     if is_flag:
         keys = keys or DEV_KEYS
         changes["loopback"] = True
-        changes["bind_addresses"] = config.bind_addresses or ("127.0.0.1", "::1")
         changes["allowed"] = _near_binds(config)
     if not keys:
         raise ConfigError(
@@ -229,6 +226,8 @@ def _finish(config: ServerConfig, *, is_flag: bool) -> ServerConfig:
         changes["udp_ports"] = (DEV_UDP_PORT,) if config.development else tuple(ports)
         if not ports:
             raise ConfigError("rtc.port_range_end is below rtc.port_range_start")
+    binds = config.bind_addresses or (("127.0.0.1", "::1") if is_flag else ())
+    changes["bind_addresses"] = () if "" in binds else binds
     changes["log_level"] = config.log_level or ("debug" if config.development and not is_flag else "info")
     return attrs.evolve(config, keys=keys, core=attrs.evolve(config.core, keys=keys), **changes)
 

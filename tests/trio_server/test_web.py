@@ -127,8 +127,10 @@ async def post_pieces(site: Site, *, piece: bytes, pause: float, count: int) -> 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/x", "raw_path": b"/x", "query_string": b"", "headers": [],
-             "client": None, "root_path": "", "http_version": "1.1"}  # fmt: skip
+    scope: dict[str, Any] = {
+        "type": "http", "method": "POST", "path": "/x", "raw_path": b"/x", "query_string": b"", "headers": [], "client": None,
+        "root_path": "", "http_version": "1.1",
+    }  # fmt: skip
     await site.app(scope, receive, send)
     return int(sent[0]["status"])
 
