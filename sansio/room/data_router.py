@@ -18,6 +18,8 @@ from .member import Member
 from .tracks import permits
 
 Reason = rtc.RequestResponse.Reason
+DATA_TRACK_BUFFER_BYTES = 262_144
+"""Queued towards one subscriber beyond which packets of data tracks are dropped: two or three large frames."""
 
 
 class DataRouter:
@@ -155,7 +157,9 @@ class DataRouter:
         for member in list(self._members.values()):
             own = track.subscribers.get(member.participant.sid)
             if own is not None and member.is_active:
-                member.links.send_lossy(now, with_handle(data, own), DATA_TRACK_LABEL, most_buffered=8192 * 4)
+                member.links.send_lossy(
+                    now, with_handle(data, own), DATA_TRACK_LABEL, most_buffered=DATA_TRACK_BUFFER_BYTES
+                )
 
     def _drop(self, reason: DropReason) -> None:
         self.drops[reason] = self.drops.get(reason, 0) + 1

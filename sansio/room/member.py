@@ -8,6 +8,7 @@ What it wants of time is in its timer table:
     NEGOTIATE   our offer must be answered by then
     REFRESH     the client gets a new token
     SUBSCRIBE   some wish or subscription is overdue
+    GOODBYE     the client closed its transport and must have left or resumed by then
     SIMULATED_SPEECH   a staged speaker falls silent
 """
 
@@ -41,6 +42,7 @@ class MemberTimer(Enum):
     NEGOTIATE = "negotiate"
     REFRESH = "refresh"
     SUBSCRIBE = "subscribe"
+    GOODBYE = "goodbye"
     SIMULATED_SPEECH = "simulated speech"
 
 

@@ -259,6 +259,7 @@ class Room:
         participant.session = session
         member.session_closing = False
         member.timers.cancel(MemberTimer.RESUME)
+        member.timers.cancel(MemberTimer.GOODBYE)
 
     def after_resume(self, now: float, member: Member) -> None:
         """Send the whole picture to a member that has come back, and restart ICE where we offer."""
@@ -286,6 +287,8 @@ class Room:
         primary = member.links.primary
         if not member.links.has_connected:
             self.leave(now, member, DisconnectReason.SIGNAL_CLOSE, action=None)
+        elif member.timers.get(MemberTimer.GOODBYE) is not None:
+            self.leave(now, member, DisconnectReason.CLIENT_INITIATED, action=None)
         elif primary is None or not primary.is_usable:
             member.timers.set(MemberTimer.RESUME, now + self.context.config.rtc.resume_grace)
             self.touch(member)
@@ -705,6 +708,9 @@ class Room:
                 case MemberTimer.REFRESH:
                     member.participant.token_is_stale = True
                     member.timers.set(MemberTimer.REFRESH, now + REFRESH_INTERVAL_S)
+                case MemberTimer.GOODBYE:
+                    if member.participant.session is not None:
+                        self.send_away(now, member, DisconnectReason.UNKNOWN_REASON, Action.RESUME)
                 case MemberTimer.SUBSCRIBE:
                     member.subscriber.handle_timeout(now)
                 case MemberTimer.SIMULATED_SPEECH:

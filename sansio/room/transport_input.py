@@ -31,6 +31,9 @@ from .member import Member, MemberTimer
 from .participant import DisconnectReason
 from .room import Action, Room
 
+GOODBYE_PATIENCE_S = 2.0
+"""From a transport closed by its client to the leave message, or to asking for a resume."""
+
 
 def handle_peer_event(now: float, room: Room, member: Member, peer: PeerId, event: PeerEvent) -> None:
     """Bring one transport event where it belongs."""
@@ -56,11 +59,15 @@ def _state_changed(now: float, room: Room, member: Member, connection: Connectio
 
 
 def _failed(now: float, room: Room, member: Member, state: PeerState) -> None:
-    """A transport is gone for good: the client may resume or come anew; one that said goodbye and hung up has left."""
-    if member.participant.session is not None:
-        room.send_away(now, member, DisconnectReason.UNKNOWN_REASON, Action.RESUME)
+    """A transport is gone for good: the client may resume or come anew. One that closed it itself is about to leave, and its
+    leave message may still be under way; one that has hung up as well has left."""
+    if state is PeerState.CLOSED and member.participant.session is not None:
+        member.timers.set_if_unset(MemberTimer.GOODBYE, now + GOODBYE_PATIENCE_S)
+        room.touch(member)
     elif state is PeerState.CLOSED:
         room.leave(now, member, DisconnectReason.CLIENT_INITIATED, action=None)
+    elif member.participant.session is not None:
+        room.send_away(now, member, DisconnectReason.UNKNOWN_REASON, Action.RESUME)
     else:
         member.timers.set(MemberTimer.RESUME, now)
         room.touch(member)

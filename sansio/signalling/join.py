@@ -155,7 +155,8 @@ def _client_of_query(query: Mapping[str, str], request: HttpRequest) -> models.C
         client_protocol=_number(query, "client_protocol"),
     )
     names = query.get("capabilities", "").split(",")
-    info.capabilities.extend(number for name, number in models.ClientInfo.Capability.items() if name in names)
+    capabilities = models.ClientInfo.Capability
+    info.capabilities.extend(capabilities.Value(name) for name in capabilities.keys() if name in names)  # noqa: SIM118
     return _complete(info, request)
 
 

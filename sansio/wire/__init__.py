@@ -44,12 +44,11 @@ def parse(message_type: type[M], data: bytes) -> M:
 
 def parse_json(message_type: type[M], text: str | bytes) -> M:
     """Decode proto3 JSON, in either field name style; unknown fields are ignored. Raises WireError."""
-    message = message_type()
     try:
-        json_format.Parse(text, message, ignore_unknown_fields=True, max_recursion_depth=32)
-    except (json_format.Error, ValueError, TypeError, RecursionError, AttributeError) as exc:
-        raise WireError(f"not a {message_type.DESCRIPTOR.name} in JSON") from exc
-    return message
+        value = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise WireError(f"not a {message_type.DESCRIPTOR.name}: not JSON") from exc
+    return parse_dict(message_type, value)
 
 
 def parse_dict(message_type: type[M], value: object) -> M:
