@@ -17,7 +17,7 @@ Left out: a second DTLS association on the same transport (RFC 8842 §5.5); a ch
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 
 import attrs
@@ -36,20 +36,17 @@ from ..entropy import Entropy, random_bits
 from ..errors import DropReason, LocalProtocolError
 from ..ice import Agent, AgentConfig, AgentState, Candidate, PathValidated, Role
 from ..ids import PeerId, token_word
-from ..kernel import Kernel, Notice, NoticeKind
+from ..kernel import Kernel
 from ..outputs import Address, Transmit
-from ..rtcp import Packet, encode_compound, parse_compound
+from ..rtcp import Packet
 from ..sctp import SctpConfig
 from .channels import ChannelClosed, ChannelMessage, ChannelOpened, ChannelsDown, DataChannels
-from .events import PeerEvent, PeerState, PeerStateChanged, RtcpReceived, StreamNotice
-from .reports import Reports
-from .streams import ReceiveSection, Streams
+from .events import PeerEvent, PeerState, PeerStateChanged
+from .media import Media
+from .streams import ReceiveSection
 
-_MAX_EARLY_SRTP = 64
-"""Datagrams kept until the keys are there: what a client sends within the last flight's round trip."""
 _ACTIVITY_INTERVAL = 0.5
 """How often arriving media is told to ICE as a sign of life; its timers count in seconds."""
-_MAX_RTCP_BYTES = 1200
 _DEFAULT_RTT = 0.07
 _HANDSHAKE_RECORD = 22
 _CLIENT_HELLO = 1
@@ -70,10 +67,10 @@ class PeerTransport:
     """One peer. Made by `Endpoint.open_peer`; commands are called by its owner, `handle_*` by the endpoint."""
 
     __slots__ = (
-        "_activity_at", "_agent", "_candidates", "_certificate", "_channels", "_config", "_drops", "_dtls_over", "_early",
-        "_entropy", "_events", "_failure", "_fingerprints", "_handshake", "_kernel", "_live_channels", "_new_paths", "_path",
-        "_remote", "_reports", "_requests", "_restarted", "_session", "_state", "_streams", "_touched", "_transmits",
-        "_wants_client", "id",
+        "_activity_at", "_agent", "_candidates", "_certificate", "_channels", "_config", "_drops",
+        "_dtls_over", "_entropy", "_events", "_failure", "_fingerprints", "_handshake", "_live_channels",
+        "_media", "_new_paths", "_path", "_remote", "_requests", "_restarted", "_state", "_touched",
+        "_transmits", "_wants_client", "id",
     )  # fmt: skip
 
     def __init__(
@@ -91,7 +88,6 @@ class PeerTransport:
         touched: dict[PeerTransport, None],
     ) -> None:
         self.id = peer_id
-        self._kernel = kernel
         self._certificate = certificate
         self._entropy = entropy
         self._config = config
@@ -112,9 +108,7 @@ class PeerTransport:
         self._handshake: Handshake = handshake(certificate)
         self._channels: DataChannels | None = None
         self._live_channels: set[int] = set()
-        self._streams = Streams(kernel, limit=config.max_ssrcs)
-        self._reports = Reports(kernel, self._streams, ssrc=random_bits(entropy, 32) or 1)
-        self._session: int | None = None
+        self._media = Media(kernel, ssrc=random_bits(entropy, 32) or 1, max_ssrcs=config.max_ssrcs)
         self._path: tuple[Address, Address] | None = None
         self._remote: tuple[str, str] | None = None
         self._restarted = False
@@ -122,7 +116,6 @@ class PeerTransport:
         self._wants_client = False
         self._dtls_over = False
         self._failure = ""
-        self._early: deque[bytes] = deque()
         self._activity_at = float("-inf")
         self._state = PeerState.NEW
         self._new_paths: list[tuple[Address, Address]] = []
@@ -146,26 +139,20 @@ class PeerTransport:
 
     def handle_srtp(self, now: float, datagrams: Sequence[bytes]) -> bool:
         """SRTP and SRTCP of validated addresses, oldest first. Whether there is anything to poll now."""
-        if self._session is None:
-            self._keep_early(datagrams)
-            return False
-        notices = self._kernel.ingest(now, self._session, datagrams)
-        armed = self._reports.handle_arrival(now)
-        if now - self._activity_at >= _ACTIVITY_INTERVAL and self._kernel.last_arrival(self._session) == now:
+        changed = self._media.handle_datagrams(now, datagrams)
+        if now - self._activity_at >= _ACTIVITY_INTERVAL and self._media.last_arrival == now:
             self._activity_at = now
             self._agent.handle_activity(now)
             self._drain(now)
-            armed = True
-        if notices:
-            self._handle_notices(now, notices)
-        return armed or bool(notices)
+            return True
+        return changed
 
     def handle_timeout(self, now: float) -> None:
         self._agent.handle_timeout(now)
         self._handshake.handle_timeout(now)
         if self._channels is not None:
             self._channels.handle_timeout(now)
-        self._reports.handle_timeout(now)
+        self._media.handle_timeout(now)
         self._drain(now)
 
     # Commands
@@ -241,22 +228,16 @@ class PeerTransport:
         """What may be received from now on. Known streams of sections that stay keep their slots."""
         if self._is_over:
             return
-        notices = self._streams.set_sections(now, sections)
-        self._reports.set_feedback(any(section.extensions.transport_cc for section in sections))
-        self._events += self._streams.poll_events()
-        self._handle_notices(now, notices)
+        self._media.set_sections(now, sections)
         self._command(now)
 
     def send_rtcp(self, now: float, packets: Sequence[Packet]) -> None:  # noqa: ARG002
         """Compound packets of up to 1200 bytes; nothing before the keys are there."""
-        if self._session is None:
-            return
-        for compound in _compounds(packets):
-            self._kernel.send_rtcp(self._session, compound)
+        self._media.send_rtcp(packets)
 
     def set_proxied_loss(self, stream: int, fraction_lost: int) -> None:
         """Report at least this loss (1/256) for a stream from now on, so that its sender protects it for our receivers."""
-        self._reports.set_proxied_loss(stream, fraction_lost)
+        self._media.set_proxied_loss(stream, fraction_lost)
 
     def close(self, now: float) -> None:
         """Say goodbye and stop; the session, its streams and the legs to and from it go away."""
@@ -270,7 +251,7 @@ class PeerTransport:
     # Output
 
     def poll_events(self) -> list[PeerEvent]:
-        events, self._events = self._events, []
+        events, self._events = [*self._events, *self._media.poll_events()], []
         return events
 
     def poll_transmits(self) -> list[Transmit]:
@@ -289,7 +270,7 @@ class PeerTransport:
 
     def poll_drops(self) -> dict[DropReason, int]:
         drops, self._drops = self._drops, Counter()
-        for machine in (self._agent, self._handshake, self._streams, self._channels):
+        for machine in (self._agent, self._handshake, self._media, self._channels):
             if machine is not None:
                 drops.update(machine.poll_drops())
         return dict(drops)
@@ -300,7 +281,7 @@ class PeerTransport:
         deadlines = [
             self._agent.poll_timeout(),
             self._handshake.poll_timeout(),
-            self._reports.poll_timeout(),
+            self._media.poll_timeout(),
             None if self._channels is None else self._channels.poll_timeout(),
         ]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
@@ -314,7 +295,7 @@ class PeerTransport:
     @property
     def session(self) -> int | None:
         """The kernel's slot, once the handshake is done."""
-        return self._session
+        return self._media.session
 
     @property
     def role(self) -> Role:
@@ -358,16 +339,16 @@ class PeerTransport:
     @property
     def rtt(self) -> float:
         """Seconds; a guess before anything was measured."""
-        return self._agent.rtt or self._reports.rtt or _DEFAULT_RTT
+        return self._agent.rtt or self._media.rtt or _DEFAULT_RTT
 
     @property
     def stream_rtt(self) -> float:
         """From RTCP XR where the peer answers it, else as `rtt`."""
-        return self._reports.rtt or self.rtt
+        return self._media.rtt or self.rtt
 
     def sender_report(self, stream: int) -> tuple[int, int, float] | None:
         """Of the last sender report about a stream: NTP timestamp, extended RTP timestamp, arrival."""
-        return self._reports.sender_report(stream)
+        return self._media.sender_report(stream)
 
     def buffered_bytes(self, channel: int) -> int:
         """Bytes that the peer has not acknowledged; 0 for a channel that is gone."""
@@ -416,8 +397,7 @@ class PeerTransport:
         if path == self._path or path is None:
             return
         self._path = path
-        if self._session is not None:
-            self._kernel.set_path(self._session, *path)
+        self._media.set_path(path)
         self._start_client(now)
 
     def _drain_handshake(self, now: float) -> None:
@@ -470,7 +450,7 @@ class PeerTransport:
             state = PeerState.CLOSED
         elif ice is AgentState.DISCONNECTED:
             state = PeerState.DISCONNECTED
-        elif ice is AgentState.CONNECTED and self._session is not None:
+        elif ice is AgentState.CONNECTED and self._media.session is not None:
             state = PeerState.CONNECTED
         elif ice is AgentState.NEW:
             state = PeerState.NEW
@@ -509,69 +489,24 @@ class PeerTransport:
             self._handshake.start(now, DtlsRole.CLIENT)
 
     def _open_session(self, now: float, keys: Completed) -> None:
-        session = self._kernel.open_session(keys.profile, keys.local_key, keys.remote_key)
-        self._session = session
-        if self._path is not None:
-            self._kernel.set_path(session, *self._path)
-        self._streams.open(session)
-        self._reports.open(session)
         self._agent.handle_activity(now)
+        self._media.open(now, keys, self._path)
         if self._channels is not None:
             self._start_channels(now)
-        early = list(self._early)
-        self._early.clear()
-        if early:
-            self.handle_srtp(now, early)
-
-    def _keep_early(self, datagrams: Sequence[bytes]) -> None:
-        if self._is_over or self._dtls_over:
-            self._drops[DropReason.SRTP_NO_KEYS] += len(datagrams)
-            return
-        for data in datagrams:
-            if len(self._early) >= _MAX_EARLY_SRTP:
-                self._early.popleft()
-                self._drops[DropReason.SRTP_NO_KEYS] += 1
-            self._early.append(data)
 
     def _start_channels(self, now: float) -> None:
         self._data_channels.start(now, self._handshake.role is DtlsRole.CLIENT)
 
     def _shut(self, now: float, reason: str) -> None:
         """The end, by either side."""
-        self._streams.close()
-        self._events += self._streams.poll_events()
+        self._media.close()
+        self._events += self._media.poll_events()
         self._agent.close(now)
-        self._reports.close()
-        if self._session is not None:
-            self._kernel.close_session(self._session)
-            self._session = None
         if self._live_channels:
             self._events.append(ChannelsDown(reason))
             self._live_channels.clear()
         self._channels = None
-        self._early.clear()
         self._set_state(PeerState.CLOSED, reason)
-
-    # Notices
-
-    def _handle_notices(self, now: float, notices: Sequence[Notice]) -> None:
-        for notice in notices:
-            if notice.kind is NoticeKind.UNKNOWN_SSRC:
-                replayed = self._streams.handle_unknown(now, notice.ssrc, notice.data)
-                self._events += self._streams.poll_events()
-                self._handle_notices(now, replayed)
-            elif notice.kind is NoticeKind.RTCP:
-                self._handle_rtcp(now, notice.data)
-            else:
-                self._events.append(StreamNotice(notice))
-
-    def _handle_rtcp(self, now: float, data: bytes) -> None:
-        packets = tuple(parse_compound(data))
-        if not packets:
-            self._drops[DropReason.RTCP_MALFORMED] += 1
-            return
-        self._reports.handle_rtcp(now, packets)
-        self._events.append(RtcpReceived(packets))
 
 
 def _credentials(entropy: Entropy) -> tuple[str, str]:
@@ -581,20 +516,3 @@ def _credentials(entropy: Entropy) -> tuple[str, str]:
 
 def _is_client_hello(data: bytes) -> bool:
     return len(data) > 13 and data[0] == _HANDSHAKE_RECORD and data[13] == _CLIENT_HELLO
-
-
-def _compounds(packets: Sequence[Packet]) -> list[bytes]:
-    """Encode in order, with as many packets in a compound as fit a datagram."""
-    compounds: list[bytes] = []
-    pending: list[bytes] = []
-    size = 0
-    for packet in packets:
-        encoded = encode_compound((packet,))
-        if pending and size + len(encoded) > _MAX_RTCP_BYTES:
-            compounds.append(b"".join(pending))
-            pending, size = [], 0
-        pending.append(encoded)
-        size += len(encoded)
-    if pending:
-        compounds.append(b"".join(pending))
-    return compounds
