@@ -25,14 +25,14 @@ import attrs
 
 from ..entropy import Entropy, random_unit
 from ..errors import LocalProtocolError
-from ..kernel import Kernel, Leg, LegMode, Notice, NoticeKind
+from ..kernel import Kernel, Leg, LegMode, LegStats, Notice, NoticeKind
 from ..rtcp import Fir, Nack, Pli, ReceiverReport, ReportBlock, SdesChunk, SdesType, SenderReport, SourceDescription
-from .filler import FRAME_S, SILENCE_FRAMES, Silence, silence
+from .filler import FRAME_S, PADDING, SILENCE_FRAMES, silence
 from .layers import MAX_SPATIAL, PublishedLayer, Quality, WantedLayers, choose_layer, quality_for_spatial
 from .munger import Incoming, Munger
 from .receiver import DEFAULT_RTT, TrackReceiver
 from .source import Source, StartPoint
-from .stats import DownTrackStats, ReportLog
+from .stats import NO_LEG_STATS, DownTrackStats, ReportLog
 
 REPORT_INTERVAL = 3.0
 REPORT_RETRY = 0.5
@@ -45,7 +45,6 @@ MAX_REFUSALS = 3
 """Refused switches to a layer after which it is entered nevertheless."""
 PLACEHOLDER_INTERVAL = 0.1
 PLACEHOLDER_DURATION = 5.0
-PADDING_BYTES = 255
 
 
 @attrs.frozen
@@ -129,7 +128,7 @@ class DownTrack:
 
     def handle_rtcp(self, now: float, packet: object) -> None:
         """One RTCP packet of the subscriber; what is not about this down track is ignored."""
-        if self._is_closed or self._is_lost:
+        if self._is_closed:
             return
         ssrc = self._leg.ssrc
         match packet:
@@ -221,6 +220,8 @@ class DownTrack:
     def set_leg(self, leg: Leg) -> None:
         """Replace the leg's data (renegotiated payload types, extensions); the ceilings in force stay."""
         self._leg = attrs.evolve(leg, max_spatial=self._leg.max_spatial, max_temporal=self._leg.max_temporal)
+        if self._leg_stats() is None:
+            return
         self._kernel.set_leg(self._slot, self._leg)
         if self._wanted is not None:
             self._set_ceilings(self._wanted)
@@ -312,7 +313,7 @@ class DownTrack:
 
     def stats(self) -> DownTrackStats:
         """What the subscriber reported, and what was sent."""
-        return self._log.stats(self._kernel.leg_stats(self._slot))
+        return self._log.stats(self._leg_stats() or NO_LEG_STATS)
 
     # Choice
 
@@ -365,7 +366,9 @@ class DownTrack:
 
     def _enter(self, now: float, start: StartPoint) -> bool:
         """Switch the leg; False if the timestamps do not allow it yet."""
-        stats = self._kernel.leg_stats(self._slot)
+        stats = self._leg_stats()
+        if stats is None or self._receiver.stats_of(start.source).first_position < 0:
+            return False
         if self._has_started and start.arrival < stats.last_sent:
             return False  # it would show again what was shown
         packet = Incoming(start.timestamp, start.arrival, start.source is self._last_source, start.source.report)
@@ -421,12 +424,19 @@ class DownTrack:
         if self._source is not None:
             self._source = None
             self._forwarded_spatial = -1
-            try:
+            if self._leg_stats() is not None:
                 self._kernel.detach(self._slot)
-            except LocalProtocolError:  # forgotten along with a session; `close` is on its way
-                self._is_lost = True
         self._needs_key_frame = False
         self._report_at = None
+
+    def _leg_stats(self) -> LegStats | None:
+        """The leg's counters; None once the kernel has forgotten it along with a session: `close` is on its way then."""
+        if not self._is_lost:
+            try:
+                return self._kernel.leg_stats(self._slot)
+            except LocalProtocolError:
+                self._is_lost = True
+        return None
 
     def _ceiling(self) -> int:
         """The highest spatial layer of an SVC track that is wanted and was ever seen."""
@@ -435,7 +445,7 @@ class DownTrack:
     def _set_ceilings(self, wanted: WantedLayers) -> None:
         leg = self._leg
         spatial = wanted.spatial if leg.mode is LegMode.SVC else leg.max_spatial
-        if (spatial, wanted.temporal) != (leg.max_spatial, leg.max_temporal):
+        if (spatial, wanted.temporal) != (leg.max_spatial, leg.max_temporal) and self._leg_stats() is not None:
             self._leg = attrs.evolve(leg, max_spatial=spatial, max_temporal=wanted.temporal)
             self._kernel.set_leg(self._slot, self._leg)
 
@@ -449,19 +459,19 @@ class DownTrack:
 
     def _handle_nack(self, now: float, numbers: Sequence[int]) -> None:
         self._log.nacks += 1
-        if not self._is_key_frame_owed(now):
+        if self._leg_stats() is not None and not self._is_key_frame_owed(now):
             self._kernel.retransmit(now, self._slot, numbers, self._log.rtt)
 
     def _is_key_frame_owed(self, now: float) -> bool:
         if self._source is None or now - self._pli_at >= PLI_HOLDS_NACKS:
             return False
-        return self._kernel.stream_stats(self._source.stream).key_frames == self._key_frames_at_pli
+        return self._receiver.stats_of(self._source).key_frames == self._key_frames_at_pli
 
     def _handle_key_frame_request(self, now: float) -> None:
         if self._source is None or self._receiver.kind != "video":
             return
         self._pli_at = now
-        self._key_frames_at_pli = self._kernel.stream_stats(self._source.stream).key_frames
+        self._key_frames_at_pli = self._receiver.stats_of(self._source).key_frames
         self._receiver.request_key_frame(now, self._source.spatial)
 
     def _handle_report_block(self, now: float, block: ReportBlock) -> None:
@@ -470,13 +480,16 @@ class DownTrack:
         self._log.handle_block(now, block)
 
     def _send_report(self, now: float) -> None:
-        report = None if self._source is None else self._munger.outgoing_report(now, self._source.report)
+        stats = self._leg_stats()
+        if stats is None or self._source is None:
+            self._report_at = None
+            return
+        report = self._munger.outgoing_report(now, self._source.report)
         if report is None:
-            self._report_at = None if self._source is None else now + REPORT_RETRY
+            self._report_at = now + REPORT_RETRY
             return
         self._report_at = now + REPORT_INTERVAL
         ntp_timestamp, rtp_timestamp = report
-        stats = self._kernel.leg_stats(self._slot)
         self._rtcp.append(
             SenderReport(
                 ssrc=self._leg.ssrc,
@@ -494,22 +507,20 @@ class DownTrack:
         """The next frame of silence, or of padding on a video track, and when to send the one after it."""
         is_audio = self._receiver.kind == "audio"
         step = FRAME_S if is_audio else PLACEHOLDER_INTERVAL
-        frame = Silence(b"", None)
-        if is_audio:
-            made = silence(self._receiver.mime_type, self._leg.mode, self._leg.payload_types)
-            if made is None:
-                self._filler_at = None
-                return
-            frame = made
+        leg = self._leg
+        filler = silence(self._receiver.mime_type, leg.mode, leg.payload_types) if is_audio else PADDING
+        if filler is None or self._leg_stats() is None:
+            self._filler_at = None
+            return
         self._filler_left -= 1
         self._filler_at = now + step if self._filler_left > 0 else None
         self._kernel.inject(
             now,
             self._slot,
-            frame.payload,
-            timestamp_step=round(self._leg.clock_rate * step),
-            payload_type=frame.payload_type,
-            padding=0 if is_audio else PADDING_BYTES,
+            filler.payload,
+            timestamp_step=round(leg.clock_rate * step),
+            payload_type=filler.payload_type,
+            padding=filler.padding_bytes,
         )
 
 

@@ -1,4 +1,5 @@
-"""Payloads that the server makes itself: silence, so that a decoder's comfort noise settles when a track is muted.
+"""Frames that the server makes itself: silence, so that a decoder's comfort noise settles when a track is muted, and
+padding, so that a client learns of a video SSRC that has nothing to send yet.
 
 A leg knows payload types, not codecs. Opus is looked for under 111, which all but a few clients use; where it is not found
 the leg's first type is taken to be the track's codec.
@@ -20,28 +21,32 @@ _PCMU, _PCMA = 0, 8
 _OPUS_SILENCE = b"\xf8\xff\xfe" + bytes(77)  # CELT, 20 ms, stereo (RFC 6716 §3.1)
 
 
-class Silence(NamedTuple):
-    """20 ms of silence."""
+class Filler(NamedTuple):
+    """One frame."""
 
     payload: bytes
     payload_type: int | None
     """Of the target; None for the leg's first."""
+    padding_bytes: int = 0
 
 
-def silence(mime_type: str, mode: LegMode, payload_types: Mapping[int, int]) -> Silence | None:
-    """Silence in the codec that a subscriber gets; None where the server cannot make any."""
+PADDING = Filler(b"", None, 255)
+
+
+def silence(mime_type: str, mode: LegMode, payload_types: Mapping[int, int]) -> Filler | None:
+    """20 ms of silence in the codec that a subscriber gets; None where the server cannot make any."""
     codec = mime_type.lower()
     if mode is LegMode.OPUS_TO_RED:
-        return Silence(_red(_OPUS), None)
+        return Filler(_red(_OPUS), None)
     match codec:
         case "audio/pcmu":
-            return Silence(b"\xff" * 160, payload_types.get(_PCMU))
+            return Filler(b"\xff" * 160, payload_types.get(_PCMU))
         case "audio/pcma":
-            return Silence(b"\xd5" * 160, payload_types.get(_PCMA))
+            return Filler(b"\xd5" * 160, payload_types.get(_PCMA))
         case "audio/red" if mode is LegMode.PLAIN and _OPUS not in payload_types:
-            return Silence(_red(_OPUS), None)
+            return Filler(_red(_OPUS), None)
         case "audio/opus" | "audio/red":  # a RED stream may carry plain Opus
-            return Silence(_OPUS_SILENCE, payload_types.get(_OPUS))
+            return Filler(_OPUS_SILENCE, payload_types.get(_OPUS))
         case _:
             return None
 

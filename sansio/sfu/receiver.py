@@ -317,6 +317,10 @@ class TrackReceiver:
         """Whether it still is one of this track."""
         return self._layers.holds(source)
 
+    def stats_of(self, source: Source) -> StreamStats:
+        """A source's counters; all zero once the kernel has forgotten its stream."""
+        return self._layers.stats(source)
+
     def source_at(self, spatial: int) -> Source | None:
         """The source that carries a layer."""
         return self._layers.at(spatial)

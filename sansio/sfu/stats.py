@@ -9,6 +9,25 @@ from typing import NamedTuple
 from ..kernel import LegStats, StreamStats
 from ..rtcp import ReportBlock
 
+NO_LEG_STATS = LegStats(
+    packets=0,
+    octets=0,
+    retransmitted_packets=0,
+    retransmitted_octets=0,
+    dropped_packets=0,
+    stream=-1,
+    started=False,
+    last_sequence_number=0,
+    last_timestamp=0,
+    timestamp_offset=0,
+    last_sent=0.0,
+    first_timestamp=0,
+    first_sent=0.0,
+    spatial=-1,
+    temporal=-1,
+)
+"""Of a leg that is no more."""
+
 
 class DownTrackStats(NamedTuple):
     """One subscription, as sent and as its receiver reported it. Counts are totals."""

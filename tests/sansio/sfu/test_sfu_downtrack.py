@@ -725,22 +725,48 @@ def test_closing_forgets_everything() -> None:
     assert len(rig.kernel.switches) == 1
 
 
-@pytest.mark.parametrize("is_waiting", [False, True])
-def test_a_session_that_died_first_does_no_harm(is_waiting: bool) -> None:
-    rig = live_rig()
-    down_track = rig.subscribe(HIGH)
-    if not is_waiting:
-        rig.send(rig.streams[2], key=True)
+@pytest.mark.parametrize("kind", ["video", "audio"])
+@pytest.mark.parametrize("state", ["waiting", "playing", "filling", "svc"])
+def test_a_session_that_died_before_its_owners_heard_does_no_harm(kind: str, state: str) -> None:
+    rig = Rig(kind=kind, layers=1, is_svc=state == "svc")
+    down_track = rig.subscribe(LOW, mode=LegMode.SVC if state == "svc" else LegMode.PLAIN)
+    if state != "waiting":
+        rig.send(key=True)
+    if state == "filling":
+        rig.receiver.set_muted(rig.now, True)
+    stream = rig.streams[0].slot
     rig.kernel.forget()
-    for stream in rig.streams:
-        rig.receiver.remove_layer(rig.now, stream.slot)
-    rig.receiver.set_muted(rig.now, True)
-    down_track.handle_timeout(rig.now + 10)
-    down_track.handle_rtcp(rig.now, Pli(1, down_track.ssrc))
+    for notice in NoticeKind:
+        rig.receiver.handle_notice(rig.now, Notice(notice, stream))
+        rig.receiver.handle_notice(rig.now, Notice(notice, stream, down_track.leg, spatial=1))
+    down_track.set_wanted(rig.now, HIGH)
+    down_track.set_leg(make_leg(ssrc=down_track.ssrc))
+    rig.run(10.0)
+    ssrc = down_track.ssrc
+    for packet in (Pli(1, ssrc), Nack(sender_ssrc=1, media_ssrc=ssrc, sequence_numbers=(1,))):
+        down_track.handle_rtcp(rig.now, packet)
+    assert down_track.stats().packets == 0
+    down_track.send_placeholders(rig.now)
+    rig.run(10.0)
+    rig.receiver.set_muted(rig.now, state != "filling")
+    rig.receiver.request_key_frame(rig.now, 0)
+    rig.receiver.remove_layer(rig.now, stream)
     down_track.close(rig.now)
     rig.receiver.close(rig.now)
     assert rig.receiver.poll_timeout() is None
     assert down_track.poll_timeout() is None
+    assert rig.kernel.injected == []
+
+
+def test_a_subscribers_session_may_die_alone() -> None:
+    rig = live_rig()
+    one, two = rig.subscribe(HIGH), rig.subscribe(HIGH)
+    rig.kernel.remove_leg(one.leg)
+    rig.send(rig.streams[2], key=True)
+    assert two.is_forwarding
+    assert not one.is_forwarding
+    one.close(rig.now)
+    assert rig.receiver.down_tracks == [two]
 
 
 def test_touched_down_tracks_are_named_once() -> None:
