@@ -19,7 +19,7 @@ import attrs
 import structlog
 import trio
 
-from sansio.outputs import Address
+from sansio import Address, Node
 
 from . import logs
 from .config import ServerConfig
@@ -91,8 +91,6 @@ async def serve(
 
 
 def _node(config: ServerConfig) -> Core:
-    from sansio.node import Node
-
     offset = time.time() - trio.current_time()
     return Node(config.core, entropy=os.urandom, wallclock_offset=offset)
 

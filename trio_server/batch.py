@@ -11,8 +11,7 @@ import socket
 from collections.abc import Sequence
 from typing import Protocol
 
-from sansio.errors import DropReason
-from sansio.outputs import Address, Run
+from sansio import Address, DropReason, Run
 
 RECEIVE_BYTES = 2048
 """Room for one datagram. What peers send fits an Ethernet frame; anything longer is cut and fails authentication."""

@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sansio import Config
 from sansio.auth import Claims, VideoGrant, mint
-from sansio.config import Config
 from sansio.ids import base62
 from sansio.ids import mint as mint_id
 

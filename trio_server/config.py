@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 import yaml
 
-from sansio.config import Config
+from sansio import Config
 
 from .keys import ACTING, DEPRECATED_LIMITS, PATHS, inert, is_section
 from .net import AddressFilter

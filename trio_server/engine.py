@@ -18,10 +18,21 @@ from typing import Protocol, assert_never
 import structlog
 import trio
 
-from sansio.errors import DropReason
-from sansio.events import Dropped, Event
-from sansio.ids import SessionId
-from sansio.outputs import Accept, Address, Batch, Close, Command, HttpRequest, Reject, Respond, Send
+from sansio import (
+    Accept,
+    Address,
+    Batch,
+    Close,
+    Command,
+    DropReason,
+    Event,
+    HttpRequest,
+    Reject,
+    Respond,
+    Send,
+    SessionId,
+)
+from sansio.events import Dropped
 
 log = structlog.get_logger("atrium.engine")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from sansio.config import CodecConfig
+from sansio import CodecConfig
 
 from .values import Duration, Level, Networks, NodeIps, Port, Ports, Secrets, Strings
 

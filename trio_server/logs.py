@@ -14,9 +14,9 @@ from typing import Any, assert_never
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from sansio import Event
 from sansio.events import (
     Dropped,
-    Event,
     JoinRefused,
     ParticipantActive,
     ParticipantJoined,

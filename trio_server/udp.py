@@ -14,8 +14,7 @@ from typing import Protocol
 import structlog
 import trio
 
-from sansio.errors import DropReason
-from sansio.outputs import Address, Batch, Run
+from sansio import Address, Batch, DropReason, Run
 
 from .batch import DatagramSocket, PlainSocket
 

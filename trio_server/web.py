@@ -21,8 +21,8 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from sansio import HttpRequest
 from sansio.auth import Claims, VideoGrant, mint
-from sansio.outputs import HttpRequest
 
 from .engine import Engine
 from .websocket import Receive, Send, WebSocketSession

@@ -20,8 +20,7 @@ from typing import Any
 import attrs
 import trio
 
-from sansio.ids import SessionId
-from sansio.outputs import HttpRequest
+from sansio import HttpRequest, SessionId
 
 from .engine import Engine
 
