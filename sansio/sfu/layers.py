@@ -18,7 +18,7 @@ MAX_TEMPORAL = 3
 TOLERANCE = 0.9
 """A layer serves a request for a size or frame rate that it misses by a tenth (LiveKit's layer selection)."""
 
-_RID_ORDERS = ("qhf", "210")
+_RID_ORDERS = (("q", "h", "f"), ("2", "1", "0"))
 
 
 class Quality(IntEnum):
@@ -47,13 +47,15 @@ class WantedLayers(NamedTuple):
 
 
 def spatial_for_rid(rid: str, layers: Sequence[PublishedLayer], rids: Sequence[str] = ()) -> int:
-    """The spatial index of the encoding `rid`. Names outside the two known series count by their place in `rids`, the
-    SDP's list from the lowest."""
+    """The spatial index of the encoding `rid`, one of `rids`. Those of the two known series count by quality among those
+    that are used; with other names the SDP's list is taken to begin with the lowest."""
+    series = next((order for order in _RID_ORDERS if rid and rid in order), None)
+    if series is not None:
+        used = [one for one in series if one in rids] if rid in rids else list(series)
+    else:
+        used = list(rids) if rid in rids else [rid]
     declared = len(layers) or len(rids) or MAX_SPATIAL + 1
-    index = next((order.index(rid) for order in _RID_ORDERS if len(rid) == 1 and rid in order), None)
-    if index is None:
-        index = list(rids).index(rid) if rid in rids else 0
-    return min(index, declared - 1, MAX_SPATIAL)
+    return min(used.index(rid), declared - 1, MAX_SPATIAL)
 
 
 def _declared(layers: Sequence[PublishedLayer]) -> list[PublishedLayer]:

@@ -11,7 +11,8 @@ from pylibsrtp import Policy, Session
 
 from sansio.entropy import SeededEntropy, random_below, random_bits, random_unit
 from sansio.kernel import Codec, ExtensionIds, Leg, LegMode, NoticeKind, PureKernel, SrtpProfile, StreamSpec
-from sansio.rtcp import Pli, SenderReport
+from sansio.rtcp import Nack, Pli, SenderReport
+from sansio.seqnum import widen
 from sansio.sfu import DownTrack, TrackReceiver, WantedLayers
 from sansio.sfu.layers import MAX_SPATIAL
 
@@ -79,9 +80,9 @@ class Encoder:
 
 
 class World:
-    """Time in frames; PLIs take 40 ms to the publisher."""
+    """Time in frames; feedback takes 40 ms to the publisher. `loss` strikes what the publisher sends and hears."""
 
-    def __init__(self, seed: int, *, layers: int = 3) -> None:
+    def __init__(self, seed: int, *, layers: int = 3, loss: float = 0.0) -> None:
         self.entropy = SeededEntropy(seed)
         self.now = 50.0
         self.kernel = PureKernel(self.entropy.child("kernel"))
@@ -89,7 +90,10 @@ class World:
         self.receiver = TrackReceiver(kernel=self.kernel, kind="video", mime_type="video/VP8", clock_rate=90_000)
         self.encoders = [Encoder(spatial, self.entropy) for spatial in range(layers)]
         self.active = set(range(layers))
-        self.requests: list[tuple[float, int]] = []
+        self.loss = loss
+        self.sent: dict[tuple[int, int], bytes] = {}  # by layer and number, for retransmission
+        self.requests: list[tuple[float, Nack | Pli]] = []
+        self.received: list[set[int]] = []
         self.streams: dict[int, int] = {}
         self.down_tracks: list[DownTrack] = []
         self.frames: list[list[Frame]] = []
@@ -136,6 +140,7 @@ class World:
         self.frames.append([])
         self.reports.append([])
         self.numbers.append(-1)
+        self.received.append(set())
         down_track.set_wanted(self.now, wanted)
         self._drain()
         return index
@@ -151,22 +156,35 @@ class World:
             [r for r in self.requests if r[0] <= self.now],
             [r for r in self.requests if r[0] > self.now],
         )
-        for _, spatial in due:
-            self.encoders[spatial].wants_key = True
+        resent = [packet for _, request in due for packet in self._answer(request)]
+        self._deliver(resent)
         jitter = random_unit(self.entropy) * 0.004
         for spatial in sorted(self.active):
             encoder = self.encoders[spatial]
             self.key_frames += encoder.wants_key
             packets = encoder.encode(self.now - 0.020 - jitter)
-            for notice in self.kernel.inject_received(self.now, self.publisher, packets):
-                assert notice.kind in (NoticeKind.FIRST_PACKET, NoticeKind.KEY_FRAME, NoticeKind.GAP)
-                self.receiver.handle_notice(self.now, notice)
+            for packet in packets:
+                self.sent[spatial, struct.unpack_from("!H", packet, 2)[0]] = packet
+            self._deliver(packets)
             if self.report_every and random_below(self.entropy, round(self.report_every / FRAME)) == 0:
                 self._report(encoder)
         self.receiver.handle_timeout(self.now)
         for down_track in self.down_tracks:
             down_track.handle_timeout(self.now)
         self._drain()
+
+    def _answer(self, request: Nack | Pli) -> list[bytes]:
+        spatial = request.media_ssrc - 1000
+        if isinstance(request, Pli):
+            self.encoders[spatial].wants_key = True
+            return []
+        return [self.sent[spatial, number] for number in request.sequence_numbers if (spatial, number) in self.sent]
+
+    def _deliver(self, packets: list[bytes]) -> None:
+        arrived = [packet for packet in packets if random_unit(self.entropy) >= self.loss]
+        for notice in self.kernel.inject_received(self.now, self.publisher, arrived):
+            assert notice.kind in (NoticeKind.FIRST_PACKET, NoticeKind.KEY_FRAME, NoticeKind.GAP)
+            self.receiver.handle_notice(self.now, notice)
 
     def _report(self, encoder: Encoder) -> None:
         """The sender report of this instant, which took 20 ms to come."""
@@ -181,8 +199,8 @@ class World:
 
     def _drain(self) -> None:
         for packet in self.receiver.poll_rtcp():
-            if isinstance(packet, Pli):
-                self.requests.append((self.now + 0.040, packet.media_ssrc - 1000))
+            if random_unit(self.entropy) >= self.loss:
+                self.requests.append((self.now + 0.040, packet))
         for index, down_track in enumerate(self.down_tracks):
             packets = down_track.poll_rtcp()
             self.reports[index] += [(self.now, packet) for packet in packets if isinstance(packet, SenderReport)]
@@ -195,9 +213,12 @@ class World:
         _, second, number, timestamp, ssrc = struct.unpack_from("!BBHII", packet)
         assert ssrc == 7000 + index
         assert second & 0x7F == 100
-        if self.numbers[index] >= 0:
-            assert number == (self.numbers[index] + 1) & 0xFFFF, "numbers must not show what was switched"
-        self.numbers[index] = number
+        extended = widen(number, self.numbers[index]) if self.numbers[index] >= 0 else number
+        if self.numbers[index] >= 0 and not self.loss:
+            assert extended == self.numbers[index] + 1, "numbers must not show what was switched"
+        self.numbers[index] = max(extended, self.numbers[index])
+        assert extended not in self.received[index]
+        self.received[index].add(extended)
         payload = packet[12 + 4 :]  # the descriptor: two bytes and 15 bits of picture id
         if packet[12] & 0x10 == 0:
             return
@@ -339,3 +360,23 @@ def test_a_hundred_joiners_need_few_key_frames() -> None:
     assert world.key_frames - before <= 3
     for index in range(100):
         check(world, index, tolerance=0.001)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_loss_towards_the_server_is_repaired_and_never_blinds(seed: int) -> None:
+    world = World(seed, loss=0.1)
+    world.run(2.0)
+    indices = [world.subscribe(WantedLayers(spatial)) for spatial in (0, 2, 2)]
+    joined = world.now
+    world.run(3.0)
+    world.down_tracks[indices[0]].set_wanted(world.now, WantedLayers(2))
+    world.down_tracks[indices[1]].set_wanted(world.now, WantedLayers(1))
+    world.run(4.0)
+    for index, spatial in zip(indices, (2, 1, 2), strict=True):
+        assert world.frames[index][0].at - joined < 2.5, f"seed {seed}"
+        assert world.frames[index][0].size is not None, f"seed {seed}"
+        assert world.down_tracks[index].current_spatial == spatial, f"seed {seed}"
+        numbers = world.received[index]
+        settled = [number for number in numbers if number < max(numbers) - 60]
+        holes = max(settled) - min(numbers) + 1 - len(settled)
+        assert holes <= len(settled) * 0.01, f"seed {seed}"

@@ -51,6 +51,12 @@ ALL = declared(LOW, MEDIUM, HIGH)
         ("hi", (), ("lo", "hi"), 1),
         ("unheard", ALL, ("lo", "hi"), 0),
         ("f", (), (), 2),
+        ("f", ALL, ("f", "h", "q"), 2),
+        ("q", ALL, ("f", "h", "q"), 0),
+        ("h", declared(MEDIUM, HIGH), ("h", "f"), 0),
+        ("f", declared(MEDIUM, HIGH), ("h", "f"), 1),
+        ("f", ALL, ("f",), 0),
+        ("0", ALL, ("0", "1"), 1),
     ],
 )
 def test_rid(rid: str, layers: tuple[PublishedLayer, ...], rids: tuple[str, ...], spatial: int) -> None:
