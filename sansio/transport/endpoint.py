@@ -8,6 +8,9 @@ strangers cost one look-up. SRTP of a batch is grouped and enters the kernel onc
 Costs follow traffic: input and commands put a peer into the touched set, only those are polled, and one heap holds the
 deadline of every peer. Peers that are closed are forgotten at the next poll.
 
+Slots in the kernel that an event declares gone (of a stream, of a closed peer's session) work until the owner polls events
+again, when it must have dealt with them.
+
 Left out: TURN channels, QUIC and ZRTP on these ports are dropped; streams (ICE over TCP) would enter as datagrams.
 """
 
@@ -54,7 +57,8 @@ class Endpoint:
 
     __slots__ = (
         "_by_path", "_by_request", "_by_ufrag", "_candidates", "_certificate", "_config", "_deadlines", "_drops",
-        "_entries", "_entropy", "_events", "_handshake", "_kernel", "_next_id", "_touched", "_transmits", "_unpolled",
+        "_entries", "_entropy", "_events", "_handshake", "_kernel", "_leaving", "_next_id", "_told", "_touched",
+        "_transmits", "_unpolled",
     )  # fmt: skip
 
     def __init__(
@@ -83,6 +87,8 @@ class Endpoint:
         self._deadlines: DeadlineHeap[PeerId] = DeadlineHeap()
         self._transmits: list[Transmit] = []
         self._events: list[tuple[PeerId, PeerEvent]] = []
+        self._leaving: list[tuple[PeerTransport, int]] = []  # slots that queued events declare gone
+        self._told: list[tuple[PeerTransport, int]] = []  # slots that polled events have
         self._drops: Counter[DropReason] = Counter()
 
     # Input
@@ -155,7 +161,11 @@ class Endpoint:
     # Output
 
     def poll_events(self) -> list[tuple[PeerId, PeerEvent]]:
+        """What peers report. Handle all of it before the next call: slots that it declares gone are unknown from then on."""
+        for peer, slot in self._told:
+            peer.release(slot)
         self._settle()
+        self._told, self._leaving = self._leaving, []
         events, self._events = self._events, []
         return events
 
@@ -236,6 +246,7 @@ class Endpoint:
     def _collect(self, entry: _Entry) -> None:
         peer = entry.peer
         self._events += [(peer.id, event) for event in peer.poll_events()]
+        self._leaving += [(peer, slot) for slot in peer.poll_leaving()]
         self._transmits += peer.poll_transmits()
         self._unpolled[peer] = None
         self._learn_ufrags(entry)
@@ -280,6 +291,8 @@ class Endpoint:
 
     def _forget(self, entry: _Entry) -> None:
         del self._entries[entry.peer.id]
+        self._unpolled.pop(entry.peer, None)
+        self._drops.update(entry.peer.poll_drops())
         self._deadlines.set(entry.peer.id, None)
         for path in entry.paths:
             del self._by_path[path]

@@ -30,7 +30,18 @@ MediaEvent: TypeAlias = StreamsEvent | StreamNotice | RtcpReceived
 class Media:
     """Everything SRTP of one transport. `open` once the handshake is done."""
 
-    __slots__ = ("_drops", "_early", "_events", "_is_closed", "_kernel", "_reports", "_session", "_streams")
+    __slots__ = (
+        "_drops",
+        "_early",
+        "_events",
+        "_is_closed",
+        "_kernel",
+        "_leaving",
+        "_reports",
+        "_session",
+        "_streams",
+        "_told",
+    )
 
     def __init__(self, kernel: Kernel, *, ssrc: int, max_ssrcs: int) -> None:
         self._kernel = kernel
@@ -38,6 +49,8 @@ class Media:
         self._reports = Reports(kernel, self._streams, ssrc=ssrc)
         self._session: int | None = None
         self._is_closed = False
+        self._leaving: int | None = None  # the session, once closed
+        self._told = False  # in `poll_leaving`
         self._early: deque[bytes] = deque()
         self._events: list[MediaEvent] = []
         self._drops: Counter[DropReason] = Counter()
@@ -91,15 +104,21 @@ class Media:
             for compound in _compounds(packets):
                 self._kernel.send_rtcp(self._session, compound)
 
+    def release(self, slot: int) -> None:
+        """The owner has read that a slot of `poll_leaving` is gone."""
+        if slot == self._leaving:
+            self._leaving = None
+            self._kernel.close_session(slot)
+        else:
+            self._streams.release(slot)
+
     def close(self) -> None:
-        """The session, its streams and the legs to and from it go away."""
+        """The session, its streams and the legs to and from it go away, in the kernel upon `release`."""
         self._is_closed = True
         self._streams.close()
         self._events += self._streams.poll_events()
         self._reports.close()
-        if self._session is not None:
-            self._kernel.close_session(self._session)
-            self._session = None
+        self._leaving, self._session = self._session, None
         self._early.clear()
 
     # Output
@@ -107,6 +126,15 @@ class Media:
     def poll_events(self) -> list[MediaEvent]:
         events, self._events = self._events, []
         return events
+
+    def poll_leaving(self) -> list[int]:
+        """Slots of streams, and at the end of the session, that events since the last call declared gone. They work on
+        until `release`, so that nobody trips over a slot while the event that names it is still queued."""
+        slots = self._streams.poll_leaving()
+        if self._is_closed and self._leaving is not None and not self._told:
+            self._told = True
+            slots.append(self._leaving)
+        return slots
 
     def poll_drops(self) -> dict[DropReason, int]:
         drops, self._drops = self._drops, Counter()

@@ -258,6 +258,14 @@ class PeerTransport:
         transmits, self._transmits = self._transmits, []
         return transmits
 
+    def poll_leaving(self) -> list[int]:
+        """Slots in the kernel that events since the last call declared gone; `release` each once those were handled."""
+        return self._media.poll_leaving()
+
+    def release(self, slot: int) -> None:
+        self._media.release(slot)
+        self._touched[self] = None
+
     def poll_paths(self) -> list[tuple[Address, Address]]:
         """Address pairs that ICE has validated since the last call."""
         paths, self._new_paths = self._new_paths, []

@@ -15,6 +15,10 @@ than packets, and retransmissions earlier than what they repair.
 A layer that turns up under a new SSRC replaces the old stream (senders do that when they replace a track or codec). Late
 packets of the replaced SSRC are ignored for a moment, so that reordering does not swap the two back and forth.
 
+A slot that `StreamUnbound` names lives on in the kernel until `release`, which comes once the owner has read the event: what it
+does meanwhile, often because of an earlier event about that very slot, must not fail. A section whose form has changed makes
+its streams anew at that point, since an SSRC cannot have two slots.
+
 Streams exist from their first packet on, not from the description: only then the codec is known, and what never sends costs
 nothing. SSRC 0, under which libwebrtc probes, is never bound.
 """
@@ -104,8 +108,8 @@ class Streams:
     """The received SSRCs of one transport. `open` first; before that there is nothing to receive."""
 
     __slots__ = (
-        "_by_layer", "_by_slot", "_declared", "_declared_rtx", "_drops", "_events", "_ids", "_kept", "_kernel", "_limit",
-        "_retired", "_sections", "_session", "_taken", "_unknown",
+        "_by_layer", "_by_slot", "_declared", "_declared_rtx", "_drops", "_events", "_ids", "_kept", "_kernel", "_leaving",
+        "_left", "_limit", "_refits", "_retired", "_sections", "_session", "_taken", "_unknown",
     )  # fmt: skip
 
     def __init__(self, kernel: Kernel, *, limit: int) -> None:
@@ -122,6 +126,9 @@ class Streams:
         self._unknown: dict[int, _Unknown] = {}  # least recently heard first
         self._kept = 0
         self._retired: dict[int, float] = {}
+        self._leaving: dict[int, tuple[int, int]] = {}  # unbound slots that the kernel still has: their SSRCs
+        self._left: list[int] = []  # those that were not polled yet
+        self._refits: dict[int, BoundStream] = {}  # by the slot that must go first
         self._events: list[StreamsEvent] = []
         self._drops: Counter[DropReason] = Counter()
 
@@ -160,13 +167,28 @@ class Streams:
                 self._learn(entry, data)
         return notices + self._settle(now, list(self._unknown.values()))
 
+    def release(self, slot: int) -> None:
+        """The owner knows that the slot is gone; let the kernel forget it too."""
+        del self._leaving[slot]
+        self._kernel.remove_stream(slot)
+        gone = self._refits.pop(slot, None)
+        section = self._sections.get(gone.mid) if gone is not None else None
+        if gone is not None and section is not None and (gone.mid, gone.rid) not in self._by_layer:
+            self._add(section, gone.rid, gone.ssrc, gone.payload_type, gone.rtx_ssrc)
+
     def close(self) -> None:
         """Forget everything; the kernel's session takes the streams with it."""
         for slot in self._by_slot:
             self._events.append(StreamUnbound(slot))
         for table in (self._by_slot, self._by_layer, self._taken, self._unknown, self._sections):
             table.clear()
+        self._refits.clear()
         self._kept = 0
+
+    def poll_leaving(self) -> list[int]:
+        """Slots to `release` after the events of until now were handled."""
+        left, self._left = self._left, []
+        return left
 
     def poll_events(self) -> list[StreamsEvent]:
         events, self._events = self._events, []
@@ -208,9 +230,13 @@ class Streams:
     def _declared_rtx_of(self, section: ReceiveSection, ssrc: int) -> int:
         """The RTX SSRC of the description, if it can be one and is not in use; else 0."""
         rtx_ssrc = section.fid.get(ssrc, 0)
-        if rtx_ssrc == ssrc or rtx_ssrc in self._declared or rtx_ssrc in self._taken:
+        if rtx_ssrc == ssrc or rtx_ssrc in self._declared or self._is_taken(rtx_ssrc):
             return 0
         return rtx_ssrc if 0 < rtx_ssrc < 1 << 32 else 0
+
+    def _is_taken(self, ssrc: int) -> bool:
+        """Whether the kernel has it, be it in a slot that is about to go."""
+        return ssrc in self._taken or any(ssrc in ssrcs for ssrcs in self._leaving.values())
 
     def _new_unknown(self, ssrc: int) -> _Unknown:
         if len(self._unknown) >= _MAX_UNKNOWN_SSRCS:
@@ -320,7 +346,8 @@ class Streams:
         return self._add(section, rid, entry.ssrc, entry.payload_type)
 
     def _add(self, section: ReceiveSection, rid: str, ssrc: int, payload_type: int, rtx_ssrc: int = 0) -> BoundStream:
-        rtx_ssrc = rtx_ssrc or self._declared_rtx_of(section, ssrc)
+        if not rtx_ssrc or self._is_taken(rtx_ssrc):
+            rtx_ssrc = self._declared_rtx_of(section, ssrc)
         slot = self._kernel.add_stream(
             self._session,
             StreamSpec(
@@ -365,7 +392,8 @@ class Streams:
         del self._by_slot[stream.slot], self._by_layer[stream.mid, stream.rid], self._taken[stream.ssrc]
         if stream.rtx_ssrc:
             self._taken.pop(stream.rtx_ssrc, None)
-        self._kernel.remove_stream(stream.slot)
+        self._leaving[stream.slot] = (stream.ssrc, stream.rtx_ssrc)
+        self._left.append(stream.slot)
         self._events.append(StreamUnbound(stream.slot))
 
     def _retire(self, now: float, stream: BoundStream) -> None:
@@ -381,7 +409,7 @@ class Streams:
         previous, stream.section = stream.section, section
         if _spec_fields(previous) != _spec_fields(section):
             self._unbind(stream)
-            self._add(section, stream.rid, stream.ssrc, stream.payload_type, stream.rtx_ssrc)
+            self._refits[stream.slot] = stream
             return []
         declared = self._declared_rtx_of(section, stream.ssrc)
         if declared:

@@ -231,6 +231,16 @@ def test_a_closed_peers_addresses_are_strangers_again() -> None:
     assert server.endpoint.poll_drops() == {DropReason.UNKNOWN_ADDRESS: 1, DropReason.UNKNOWN_UFRAG: 1}
 
 
+def test_drops_of_a_closed_peer_are_still_counted() -> None:
+    made = endpoint()
+    peer = made.open_peer(0.0, role=Role.CONTROLLED)
+    made.handle_datagram(0.0, ADDRESSES[0], STRANGER, binding_request(peer.local_ufrag))
+    made.close_peer(0.0, peer)
+    made.poll_events()
+    assert sum(made.poll_drops().values()) == 1
+    assert made.poll_drops() == {}
+
+
 def test_early_srtp_is_bounded_and_counted() -> None:
     link = Link()
     link.filter = lambda receiver, data: not 20 <= data[0] < 64

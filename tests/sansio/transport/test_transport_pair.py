@@ -402,6 +402,26 @@ def test_close_tells_the_peer_and_empties_the_tables() -> None:
         closed.open_channel(link.now, "late")
 
 
+def test_legs_to_a_peer_that_hung_up_work_until_its_owner_has_read_that() -> None:
+    link = Link()
+    link.connect()
+    sender = Sender(link)
+    session = link.peers[0].session
+    assert session is not None
+    link.peers[1].close(link.now)
+    for batch in link.sides[1].endpoint.poll_transmits():
+        for local, remote, data in batch:
+            link.sides[0].endpoint.handle_datagram(link.now, remote, local, data)
+    assert link.peers[0].state is PeerState.CLOSED
+    link.sides[0].endpoint.poll_transmits()
+    sender.kernel.leg_stats(sender.leg)
+    assert link.sides[0].endpoint.poll_events()
+    sender.kernel.remove_leg(sender.leg)
+    link.sides[0].endpoint.poll_events()
+    with pytest.raises(LocalProtocolError):
+        sender.kernel.take_sent(session)
+
+
 def test_data_channels_open_in_both_directions_and_close() -> None:
     link = Link()
     ours = link.peers[1].open_channel(0.0, "_lossy", ordered=False, max_retransmits=0)

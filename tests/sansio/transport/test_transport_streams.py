@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sansio.entropy import SeededEntropy
-from sansio.errors import DropReason
+from sansio.errors import DropReason, LocalProtocolError
 from sansio.kernel import Codec, ExtensionIds, Notice, NoticeKind, SrtpProfile
 from sansio.kernel.pure import PureKernel
 from sansio.rtp import encode_extensions, encode_packet
@@ -77,7 +77,12 @@ class Bench:
         return [(event.mid, event.rid, event.ssrc) for event in self.events() if isinstance(event, StreamBound)]
 
     def events(self) -> list[StreamBound | StreamUnbound]:
-        return self.streams.poll_events()
+        """What happened; its end is also when unbound slots go, and sections that changed take effect."""
+        events = self.streams.poll_events()
+        for slot in self.streams.poll_leaving():
+            self.kernel.stream_stats(slot)
+            self.streams.release(slot)
+        return events + self.streams.poll_events()
 
     def slot(self, ssrc: int) -> int:
         stream = self.streams.by_ssrc(ssrc)
@@ -300,11 +305,39 @@ def test_an_ssrc_that_moves_to_another_section_is_let_go() -> None:
     bench.feed(packet(7, payload_type=111))
     bench.events()
     bench.set(MICROPHONE, attrs.evolve(MICROPHONE, mid="3", ssrcs=(7,)))
+    assert [type(event) for event in bench.events()] == [StreamUnbound]
     bench.feed(packet(7, 2, payload_type=111))
-    assert [(type(event), getattr(event, "mid", "")) for event in bench.events()] == [
-        (StreamUnbound, ""),
-        (StreamBound, "3"),
-    ]
+    assert bench.bound() == [("3", "", 7)]
+
+
+def test_a_slot_works_until_its_end_was_read() -> None:
+    bench = Bench(CAMERA)
+    bench.feed(packet(11, 1, mid="1", rid="q"), repair(22, 1, 1, mid="1", repaired="q"))
+    old = bench.slot(11)
+    bench.feed(packet(99, 1, mid="1", rid="q"), packet(11, 2), repair(22, 2, 3))
+    assert bench.kernel.stream_stats(old).received == 3
+    bench.events()
+    with pytest.raises(LocalProtocolError):
+        bench.kernel.stream_stats(old)
+    bench.feed(repair(22, 3, 2, mid="1", repaired="q"))
+    assert bench.received(99) == 2, "the retransmissions follow the layer"
+
+
+def test_a_declared_rtx_ssrc_passes_from_a_leaving_stream_to_the_next() -> None:
+    section = attrs.evolve(CAMERA, rids=(), fid={11: 22, 12: 22})
+    bench = Bench(section)
+    bench.feed(packet(11, 1, mid="1"), packet(12, 1, mid="1"))
+    bench.events()
+    bench.feed(packet(12, 3), repair(22, 1, 2))
+    assert bench.received(12) == 3
+
+
+def test_a_changed_section_that_goes_at_once_leaves_nothing() -> None:
+    bench = Bench(CAMERA)
+    bench.feed(packet(11, 1, mid="1", rid="q"))
+    bench.set(attrs.evolve(CAMERA, history=64))
+    bench.set()
+    assert [type(event) for event in bench.events()] == [StreamBound, StreamUnbound]
 
 
 def test_sections_with_ids_of_their_own_are_told_apart() -> None:
