@@ -233,8 +233,7 @@ class Agent:
         return self._connectivity.rtt
 
     def is_validated(self, local: Address, remote: Address) -> bool:
-        pair = self._connectivity.generations.get(local, remote)
-        return pair is not None and pair.is_validated
+        return self._connectivity.generations.is_validated(local, remote)
 
     def next_timer(self) -> tuple[float, Timer] | None:
         """The next deadline and its reason, for logs."""

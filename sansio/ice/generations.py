@@ -6,6 +6,8 @@ as the previous one until a pair of the current one is selected; more than two t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..outputs import Address
 from .candidate import Candidate
 from .checklist import Checklist
@@ -43,9 +45,13 @@ class Generations:
                 return checklist, True
         return (named[0], False) if named else (None, False)
 
-    def get(self, local: Address, remote: Address) -> Pair | None:
-        pair = self.current.get(local, remote)
-        return self.previous.get(local, remote) if pair is None and self.previous is not None else pair
+    def is_validated(self, local: Address, remote: Address) -> bool:
+        """In either generation."""
+        for checklist in (self.current, self.previous):
+            pair = None if checklist is None else checklist.get(local, remote)
+            if pair is not None and pair.is_validated:
+                return True
+        return False
 
     @property
     def ufrags(self) -> tuple[str, ...]:
@@ -69,7 +75,7 @@ class Generations:
 
     def restart(self, ufrag: str, pwd: str, *, keep_old: bool) -> None:
         """A new current generation. Of the old ones the one that carries packets is kept, else the newer."""
-        self.stop_checks(keep=self.selected)
+        self._stop_checks(lambda pair: pair is not self.selected)
         old = self.current if self.selected is None else self.selected.checklist
         self._checks.cancel_where(lambda pair: pair.checklist is not old)
         if not keep_old or (self.latest is not None and self.latest.checklist is not old):
@@ -86,18 +92,12 @@ class Generations:
         if pair.checklist is self.current and self.previous is not None:
             ended, self.previous = self.previous, None
             self._checks.cancel_where(lambda other: other.checklist is ended)
-        self.stop_checks(keep=pair, better_too=role is Role.CONTROLLING)
 
-    def stop_checks(self, keep: Pair | None, *, better_too: bool = False) -> None:
-        """Stop all checks but those of `keep`, of pairs that the peer nominated, and perhaps of better pairs."""
+        def is_needless(other: Pair) -> bool:
+            is_better = role is Role.CONTROLLING and other.priority > pair.priority
+            return other.checklist is pair.checklist and other is not pair and not is_better
 
-        def is_idle(pair: Pair) -> bool:
-            is_better = better_too and keep is not None and pair.priority > keep.priority
-            return pair is not keep and not pair.nominate_on_success and not is_better
-
-        for pair in self._checks.cancel_where(is_idle):
-            if pair.state is PairState.IN_PROGRESS:
-                pair.move(PairState.WAITING)
+        self._stop_checks(is_needless)
 
     def crowd_out(self, checklist: Checklist, keep: Pair | None = None) -> None:
         """Forget what is above the limits, but not `keep` nor the selected pair."""
@@ -116,3 +116,9 @@ class Generations:
         """Nothing is to be sent any more."""
         self._checks.cancel_where(lambda _: True)
         self.previous = self.selected = self.latest = None
+
+    def _stop_checks(self, is_needless: Callable[[Pair], bool]) -> None:
+        """A pair that the peer nominated keeps its check: what to do with its success is decided then."""
+        for pair in self._checks.cancel_where(lambda pair: is_needless(pair) and not pair.nominate_on_success):
+            if pair.state is PairState.IN_PROGRESS:
+                pair.move(PairState.WAITING)
