@@ -124,6 +124,8 @@ class Leg:
     red_payload_type: int = 0
     """OPUS_TO_RED: target payload type of RED. `payload_types` then gives the Opus type inside it, which is also that of
     packets too large for a RED block. Without one the leg sends plain Opus."""
+    playout_delay_ms: tuple[int, int] | None = None
+    """Least and greatest playout delay to ask of the receiver, written on each packet while it is set."""
 
 
 class NoticeKind(Enum):

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from ..entropy import Entropy, random_bits
 from ..errors import LocalProtocolError
+from ..rtp import encode_playout_delay
 from ..seqnum import widen
 from .arena import CHUNK_BYTES
 from .interface import Leg, LegStats, Notice
@@ -83,6 +84,7 @@ class LegState:
 
     __slots__ = (
         "_abs_send_time_bits",
+        "_constant_elements",
         "_descriptor_id",
         "_entropy",
         "_first_sent",
@@ -296,9 +298,9 @@ class LegState:
         if transport:
             session.transport_number += 1
             transport |= (session.transport_number & 0xFFFF) << 8
-        elements: Elements = ()
+        elements = self._constant_elements
         if passed is not None:
-            elements = self._pass_extensions(passed, number)
+            elements += self._pass_extensions(passed, number)
         size = self._emit(self.spec.ssrc, first, number, timestamp, stamp, transport, elements, prefix, body)
         if transport and size:
             session.note_sent(now, size, False)
@@ -391,11 +393,14 @@ class LegState:
         self.default_type = next(iter(self.types.values()), 0x8000)
         ids = spec.extensions
         self._pair_extensions()
+        self._constant_elements: Elements = ()
+        if ids.playout_delay and spec.playout_delay_ms is not None:
+            self._constant_elements = ((ids.playout_delay, encode_playout_delay(*spec.playout_delay_ms)),)
         self._abs_send_time_bits = ids.abs_send_time << 28 | 2 << 24 if ids.abs_send_time else 0
         self._transport_cc_bits = ids.transport_cc << 28 | 1 << 24 if ids.transport_cc else 0
         # Without extmap-allow-mixed a stream keeps to one form, and descriptors may need the two-byte one (RFC 8285 §4.1.2).
-        self._two_byte = (
-            ids.abs_send_time > 14 or ids.transport_cc > 14 or (ids.dependency_descriptor > 0 and not ids.mixed)
+        self._two_byte = max(ids.abs_send_time, ids.transport_cc, ids.playout_delay) > 14 or (
+            ids.dependency_descriptor > 0 and not ids.mixed
         )
 
     def _pair_extensions(self) -> None:
@@ -481,13 +486,12 @@ class LegState:
         return end - top
 
     def _encode_block(self, stamp: int, transport: int, elements: Elements) -> bytes:
-        found = list(elements)
         ids = self.spec.extensions
         if stamp:
-            found.append((ids.abs_send_time, (stamp & 0xFFFFFF).to_bytes(3, "big")))
+            elements += ((ids.abs_send_time, (stamp & 0xFFFFFF).to_bytes(3, "big")),)
         if transport:
-            found.append((ids.transport_cc, (transport >> 8 & 0xFFFF).to_bytes(2, "big")))
-        return encode_extensions(found, self._two_byte) if found else b""
+            elements += ((ids.transport_cc, (transport >> 8 & 0xFFFF).to_bytes(2, "big")),)
+        return encode_extensions(elements, self._two_byte) if elements else b""
 
     def _send_again(self, now: float, sent: Sent) -> None:
         number, _, timestamp, first, stamp, transport, elements, prefix, body = sent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import attrs
 import pytest
 from rig import Peer, Rig, Rtp, leg_spec, read_vp8, vp8, write
 
@@ -204,3 +205,15 @@ def test_av1_key_frame_is_seen_in_the_payload(kernel: Kernel) -> None:
     payload = bytes((0x28, 3, 0x08, 0x00, 0x00, 0x30, 0x10, 0x00))
     kinds = [notice.kind for notice in rig.publisher.send(0.0, write(1, 1, payload), write(2, 2, b"\x10\x30\x10"))]
     assert kinds == [NoticeKind.FIRST_PACKET, NoticeKind.KEY_FRAME]
+
+
+def test_playout_delay_is_written_while_it_is_set(kernel: Kernel) -> None:
+    ids = ExtensionIds(playout_delay=7, transport_cc=3)
+    rig, _, peer, leg = following(kernel, extensions=ids)
+    spec = leg_spec(peer, extensions=ids)
+    kernel.set_leg(leg, attrs.evolve(spec, playout_delay_ms=(100, 400)))
+    rig.publisher.send(0.1, write(2, 1, b"x"))
+    kernel.set_leg(leg, spec)
+    rig.publisher.send(0.1, write(3, 1, b"x"))
+    found = [one.extensions.get(7) for one in rig.received(peer)]
+    assert found == [None, (10 << 12 | 40).to_bytes(3, "big"), None]
