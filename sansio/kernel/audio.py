@@ -92,7 +92,10 @@ class RedToOpusMode:
     def _remember(self, position: int) -> None:
         self._recovered[position] = None
         if len(self._recovered) > _MAX_REMEMBERED:
-            del self._recovered[next(iter(self._recovered))]
+            oldest = next(iter(self._recovered))
+            del self._recovered[oldest]
+            # Up to there nothing late is sent: it might go out twice under one number, with other bytes.
+            self._leg.base = max(self._leg.base, oldest + 1)
 
 
 class OpusToRedMode:

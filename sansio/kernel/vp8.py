@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _NONE: Final = -2  # equal to no picture, nor to the absence of an id
 _MAX_RANGES: Final = 100
-_MAX_DROPPED: Final = 64
+_MAX_DROPPED: Final = 128  # more than there are ranges, so that none of these is ever named
 _PATIENCE_PICTURES: Final = 90
 _pack_full: Final = Struct("!BBHBB").pack
 

@@ -115,6 +115,16 @@ def test_plain_opus_of_a_red_publisher_passes(kernel: Kernel) -> None:
     assert talk.summary() == [(1, 960, 109, b"large")]
 
 
+def test_recovered_packet_is_never_sent_again_however_late(kernel: Kernel) -> None:
+    talk = Talk(kernel, LegMode.RED_TO_OPUS, {RED: 109})
+    for index in range(2, 202, 2):
+        talk.send(index)
+    assert [step for step, *_ in talk.summary()] == list(range(1, 201))
+    for index in range(1, 200, 2):
+        talk.send(index)
+    assert talk.got() == []
+
+
 def test_malformed_red_leaves_no_hole(kernel: Kernel) -> None:
     talk = Talk(kernel, LegMode.RED_TO_OPUS, {RED: 109})
     talk.send(1, payload=b"\xff\xff")
