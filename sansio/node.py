@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .agents import WorkerSessions
+from .agents import Dispatches, WorkerSessions
 from .api import Api
 from .config import Config
 from .dtls import Certificate, HandshakeFactory, OpenSslHandshake
 from .entropy import Entropy
 from .errors import DropReason, Refusal
-from .events import Dropped, Event
+from .events import Dropped, Event, RoomFinished
 from .ice import Candidate
 from .ids import SessionId, mint_node
 from .kernel import Kernel, PureKernel
@@ -41,8 +41,8 @@ class Node:
     """One media server, without I/O."""
 
     __slots__ = (
-        "_api", "_commands", "_config", "_endpoint", "_events", "_is_open", "_kernel", "_rooms", "_signals", "_wallclock",
-        "_workers", "id",
+        "_api", "_commands", "_config", "_dispatches", "_endpoint", "_events", "_is_open", "_kernel", "_rooms", "_signals",
+        "_wallclock", "_workers", "id",
     )  # fmt: skip
 
     def __init__(
@@ -79,7 +79,8 @@ class Node:
         self._rooms = Rooms(context)
         self._signals = SignalSessions(config, self._rooms, self.id)
         self._workers = WorkerSessions(config, entropy, self._wallclock, self.id)
-        self._api = Api(config, self._rooms)
+        self._dispatches = Dispatches(entropy, self._wallclock, config.limit)
+        self._api = Api(config, self._rooms, self._dispatches)
         self._commands: list[Command] = []
         self._events: list[Event] = []
         self._is_open = True
@@ -222,7 +223,10 @@ class Node:
                 self._signals.forget(command.session)
             self._commands.append(command)
         self._commands += self._api.handle_rpc_results(self._rooms.poll_rpc_results())
-        self._events += self._rooms.poll_events()
+        for event in self._rooms.poll_events():
+            if isinstance(event, RoomFinished):
+                self._dispatches.room_ended(event.sid)
+            self._events.append(event)
         self._events += self._signals.poll_events()
         self._events += self._workers.poll_events()
         self._events += self._api.poll_events()

@@ -33,6 +33,7 @@ ANSWER_TIMEOUT = 120.0
 """Seconds for the core to answer; above every timeout of its own."""
 DEMO_TOKEN_SECONDS = 6 * 3600
 METHODS = "OPTIONS, HEAD, GET, POST, PATCH, DELETE"
+HTTP_VERSIONS = ("1.0", "1.1", "2")
 WEBSOCKET_PATHS = frozenset({"/rtc", "/rtc/v1", "/agent"})
 STATIC = Path(__file__).parent / "static"
 
@@ -64,6 +65,9 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = scope_headers(scope)
         cors = _cors(headers)
+        if scope["http_version"] not in HTTP_VERSIONS:
+            await PlainTextResponse("HTTP version not supported", 505, headers=cors)(scope, receive, send)
+            return
         if scope["type"] == "http" and scope["method"] == "OPTIONS":
             await Response(status_code=204, headers=cors | _preflight(headers))(scope, receive, send)
             return

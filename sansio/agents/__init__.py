@@ -1,3 +1,4 @@
-"""Agent workers. So far: their sockets and registration."""
+"""Agent workers. So far: their sockets and registration, and the records of dispatches."""
 
+from .dispatches import Dispatches as Dispatches
 from .worker import WorkerSessions as WorkerSessions

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
 
+from ..agents import Dispatches
 from ..auth import bearer, verify
 from ..config import Config
 from ..errors import Refusal
 from ..events import Event, RequestServed
 from ..outputs import Command, HttpRequest, Respond
 from ..room import Rooms, RpcResult
+from .dispatch import DispatchService
 from .rooms import RoomService, rpc_reply
 from .services import ABSENT, refuse_absent
-from .twirp import PREFIX, Call, bad_route, decode, encode_refusal, encode_reply
+from .twirp import PREFIX, Call, Method, bad_route, decode, encode_refusal, encode_reply
 
 PAGE_NOT_FOUND = b"404 page not found\n"
 
@@ -22,12 +25,15 @@ PAGE_NOT_FOUND = b"404 page not found\n"
 class Api:
     """Answers plain HTTP requests."""
 
-    __slots__ = ("_config", "_events", "_open_calls", "_room_service", "_rooms")
+    __slots__ = ("_config", "_events", "_open_calls", "_rooms", "_services")
 
-    def __init__(self, config: Config, rooms: Rooms) -> None:
+    def __init__(self, config: Config, rooms: Rooms, dispatches: Dispatches) -> None:
         self._config = config
         self._rooms = rooms
-        self._room_service = RoomService(config, rooms)
+        self._services: dict[str, dict[str, tuple[type[Message], Method]]] = {
+            "RoomService": RoomService(config, rooms, dispatches).methods,
+            "AgentDispatchService": DispatchService(config, rooms, dispatches).methods,
+        }
         self._open_calls: dict[int, Call] = {}
         self._events: list[Event] = []
 
@@ -45,7 +51,7 @@ class Api:
         if not request.path.startswith(PREFIX):
             return [Respond(ref=ref, status=404, body=PAGE_NOT_FOUND)]
         service, _, method = request.path.removeprefix(f"{PREFIX}livekit.").partition("/")
-        if service != "RoomService" and service not in ABSENT:
+        if service not in self._services and service not in ABSENT:
             return [Respond(ref=ref, status=404, body=PAGE_NOT_FOUND)]
         call = Call(ref=ref, claims=claims, message=Empty(), is_json=False, method=f"{service}.{method}")
         try:
@@ -54,7 +60,7 @@ class Api:
             return [self._refuse(call, refusal)]
 
     def _serve(self, now: float, call: Call, request: HttpRequest, service: str, method: str) -> list[Command]:
-        known = self._room_service.methods.get(method) if service == "RoomService" else None
+        known = self._services.get(service, {}).get(method)
         if known is None and method not in ABSENT.get(service, ()):
             raise bad_route(request, f'no handler for path "{request.path}"')
         message, is_json = decode(request, Empty if known is None else known[0])

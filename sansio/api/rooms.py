@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from google.protobuf.message import Message
 
-from ..auth import VideoGrant
+from ..agents import Dispatches
 from ..config import Config
 from ..errors import Refusal
 from ..ids import TrackSid
@@ -13,9 +13,9 @@ from ..room.data import from_server
 from ..signalling import metadata_excess
 from ..wire import models, rtc
 from ..wire import room as wire
-from .twirp import Call
+from .grants import grant_of, require, require_admin
+from .twirp import Call, Method
 
-DENIED = Refusal("unauthenticated", "permissions denied")
 NONCE_BYTES = 16
 _RPC_CODES = {
     1400: "invalid_argument", 1401: "not_found", 1402: "invalid_argument", 1403: "unimplemented", 1404: "unimplemented",
@@ -23,30 +23,14 @@ _RPC_CODES = {
 }  # fmt: skip
 
 
-def grant_of(call: Call) -> VideoGrant:
-    if call.claims is None or call.claims.video is None:
-        raise Refusal("unauthenticated", "permissions denied")
-    return call.claims.video
-
-
-def require(allowed: bool) -> None:
-    if not allowed:
-        raise Refusal("unauthenticated", "permissions denied")
-
-
-def require_admin(call: Call, room: str) -> None:
-    """Admin of exactly that room."""
-    grant = grant_of(call)
-    require(grant.room_admin and grant.room == room)
-
-
 class RoomService:
     """The methods of `livekit.RoomService`; each takes a decoded call and returns its reply."""
 
-    def __init__(self, config: Config, rooms: Rooms) -> None:
+    def __init__(self, config: Config, rooms: Rooms, dispatches: Dispatches) -> None:
         self._config = config
         self._rooms = rooms
-        self.methods = {
+        self._dispatches = dispatches
+        self.methods: dict[str, tuple[type[Message], Method]] = {
             "CreateRoom": (wire.CreateRoomRequest, self.create_room),
             "ListRooms": (wire.ListRoomsRequest, self.list_rooms),
             "DeleteRoom": (wire.DeleteRoomRequest, self.delete_room),
@@ -78,7 +62,9 @@ class RoomService:
         options.departure_timeout = request.departure_timeout or options.departure_timeout
         options.max_participants = request.max_participants or options.max_participants
         options.metadata = request.metadata
-        return self._rooms.open(now, options).room_info()
+        room = self._rooms.open(now, options)
+        self._dispatches.room_made(now, room.sid, room.name, request.agents)
+        return room.room_info()
 
     def _check_create(self, request: wire.CreateRoomRequest) -> None:
         limit = self._config.limit
@@ -89,6 +75,8 @@ class RoomService:
                 "invalid_argument", f"room name length exceeds limits: max length {limit.max_room_name_length}"
             )
         self._check_metadata(request.metadata)
+        for agent in request.agents:
+            self._dispatches.check(agent)
         if request.room_preset:
             raise Refusal("invalid_argument", "unknown room configuration in create room request")
         if request.HasField("egress"):

@@ -346,8 +346,7 @@ class Room:
         participant = member.participant
         participant.outbox.send(leave_message(reason, action))
         member.session_closing = True
-        if action == Action.RESUME:
-            member.timers.set(MemberTimer.RESUME, now + self.context.config.rtc.resume_grace)
+        member.timers.set(MemberTimer.RESUME, now + self.context.config.rtc.resume_grace)
         self.touch(member)
 
     def close(self, now: float, reason: int) -> None:

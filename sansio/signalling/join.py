@@ -155,8 +155,8 @@ def _client_of_query(query: Mapping[str, str], request: HttpRequest) -> models.C
         client_protocol=_number(query, "client_protocol"),
     )
     names = query.get("capabilities", "").split(",")
-    capabilities = models.ClientInfo.Capability
-    info.capabilities.extend(capabilities.Value(name) for name in capabilities.keys() if name in names)  # noqa: SIM118
+    capabilities = models.ClientInfo.Capability.keys()
+    info.MergeFrom(models.ClientInfo(capabilities=[name for name in capabilities if name in names]))
     return _complete(info, request)
 
 
