@@ -34,6 +34,7 @@ from .chunks import (
     describe_causes,
     encode_chunk,
     encode_error,
+    join_parameters,
     parse_forward_tsn,
     parse_packet,
     parse_parameters,
@@ -356,7 +357,7 @@ class Association:
         self._assembly.set_cookie(chunk)
         self._attempts = 0
         if peer.unrecognized:
-            reported = b"".join(peer.unrecognized)
+            reported = join_parameters(peer.unrecognized)
             self._assembly.add(encode_error(Cause.UNRECOGNIZED_PARAMETERS, reported))
         self._timers.set(Timer.T1, self._now + min(self._round_trip.rto, 2 * self._config.handshake_timeout))
 

@@ -9,7 +9,7 @@ Left out: AUTH, ASCONF, ECN and I-DATA, none of which is announced, and addresse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from struct import Struct
 from typing import TypeAlias
@@ -146,7 +146,16 @@ def encode_data(flags: int, tsn: int, stream: int, ssn: int, ppid: int, payload:
 
 
 def encode_parameter(kind: int, value: bytes = b"") -> bytes:
-    return _PAIR.pack(kind, 4 + len(value)) + value + _PADDING[len(value) & 3]
+    """One parameter, unpadded: a chunk's length does not count the padding of its last one (RFC 9260 §3.2)."""
+    return _PAIR.pack(kind, 4 + len(value)) + value
+
+
+def join_parameters(parameters: Iterable[bytes]) -> bytes:
+    """Encoded parameters in a row, all but the last padded."""
+    body = b""
+    for parameter in parameters:
+        body += _PADDING[len(body) & 3] + parameter
+    return body
 
 
 def parse_parameters(body: bytes) -> list[tuple[int, bytes]]:
@@ -233,21 +242,20 @@ class Init:
         body = _INIT_FIELDS.pack(
             self.tag, self.receive_window_bytes, self.outbound_streams, self.inbound_streams, self.initial_tsn
         )
+        return encode_chunk(kind, 0, body + join_parameters(self._parameters()))
+
+    def _parameters(self) -> Iterator[bytes]:
         if self.cookie:
-            body += encode_parameter(ParameterType.STATE_COOKIE, self.cookie)
-        extensions = []
+            yield encode_parameter(ParameterType.STATE_COOKIE, self.cookie)
         if self.forward_tsn:
-            body += encode_parameter(ParameterType.FORWARD_TSN_SUPPORTED)
-            extensions.append(ChunkType.FORWARD_TSN)
-        if self.re_config:
-            extensions.append(ChunkType.RE_CONFIG)
+            yield encode_parameter(ParameterType.FORWARD_TSN_SUPPORTED)
+        extensions = [ChunkType.RE_CONFIG] * self.re_config + [ChunkType.FORWARD_TSN] * self.forward_tsn
         if extensions:
-            body += encode_parameter(ParameterType.SUPPORTED_EXTENSIONS, bytes(extensions))
+            yield encode_parameter(ParameterType.SUPPORTED_EXTENSIONS, bytes(extensions))
         if self.zero_checksum:
-            body += encode_parameter(ParameterType.ZERO_CHECKSUM_ACCEPTABLE, _U32.pack(EDMID_DTLS))
+            yield encode_parameter(ParameterType.ZERO_CHECKSUM_ACCEPTABLE, _U32.pack(EDMID_DTLS))
         for parameter in self.unrecognized:
-            body += encode_parameter(ParameterType.UNRECOGNIZED_PARAMETER, parameter)
-        return encode_chunk(kind, 0, body)
+            yield encode_parameter(ParameterType.UNRECOGNIZED_PARAMETER, parameter)
 
 
 class _InitParameters:

@@ -62,11 +62,12 @@ class RoundTrip:
 class CongestionWindow:
     """Bytes that may be in flight."""
 
-    __slots__ = ("_acked_bytes", "_mtu_bytes", "_recover_until", "_threshold_bytes", "size_bytes")
+    __slots__ = ("_acked_bytes", "_recover_until", "_threshold_bytes", "_unit_bytes", "size_bytes")
 
-    def __init__(self, config: SctpConfig) -> None:
-        self._mtu_bytes = config.mtu_bytes
-        self.size_bytes = config.initial_window_mtus * config.mtu_bytes
+    def __init__(self, config: SctpConfig, unit_bytes: int) -> None:
+        """`unit_bytes` is what the RFC calls the MTU: what one full packet adds to the bytes in flight."""
+        self._unit_bytes = unit_bytes
+        self.size_bytes = config.initial_window_mtus * unit_bytes
         self._threshold_bytes = 1 << 62
         self._acked_bytes = 0
         self._recover_until = -1
@@ -85,20 +86,20 @@ class CongestionWindow:
             return
         if self.size_bytes <= self._threshold_bytes:  # slow start, RFC 9260 §7.2.1
             if was_full:
-                self.size_bytes += min(acked_bytes, self._mtu_bytes)
+                self.size_bytes += min(acked_bytes, self._unit_bytes)
             return
         self._acked_bytes += acked_bytes  # congestion avoidance, §7.2.2
         if self._acked_bytes >= self.size_bytes:
             self._acked_bytes -= self.size_bytes
             if was_full:
-                self.size_bytes += self._mtu_bytes
+                self.size_bytes += self._unit_bytes
 
     def handle_loss(self, last_tsn: int) -> bool:
         """A chunk was found lost. Halves once until `last_tsn` is acknowledged (§7.2.4); whether it did so now."""
         if self._recover_until >= 0:
             return False
         self._recover_until = last_tsn
-        self._threshold_bytes = max(self.size_bytes // 2, 4 * self._mtu_bytes)
+        self._threshold_bytes = max(self.size_bytes // 2, 4 * self._unit_bytes)
         self.size_bytes = self._threshold_bytes
         self._acked_bytes = 0
         return True
@@ -106,8 +107,8 @@ class CongestionWindow:
     def handle_timeout(self) -> None:
         """T3-rtx expired (§7.2.3)."""
         self._recover_until = -1
-        self._threshold_bytes = max(self.size_bytes // 2, 4 * self._mtu_bytes)
-        self.size_bytes = self._mtu_bytes
+        self._threshold_bytes = max(self.size_bytes // 2, 4 * self._unit_bytes)
+        self.size_bytes = self._unit_bytes
         self._acked_bytes = 0
 
     def handle_idle(self) -> None:

@@ -64,6 +64,7 @@ class Outbound:
         "_forward_at",
         "_forward_due",
         "_fragment_bytes",
+        "_full_bytes",
         "_has_credit",
         "_in_flight_bytes",
         "_last_was_immediate",
@@ -86,7 +87,9 @@ class Outbound:
     def __init__(self, config: SctpConfig, initial_tsn: int, round_trip: RoundTrip) -> None:
         self._config = config
         self.round_trip = round_trip
-        self.window = CongestionWindow(config)
+        self._fragment_bytes = (config.mtu_bytes - _COMMON_HEADER_BYTES - _DATA_HEADER_BYTES) & ~3
+        self._full_bytes = self._fragment_bytes + _DATA_HEADER_BYTES
+        self.window = CongestionWindow(config, self._full_bytes)
         self.queue = SendQueue()
         self.acked_tsn = initial_tsn - 1
         """Cumulative TSN acknowledged by the peer; extended."""
@@ -98,7 +101,6 @@ class Outbound:
         self._lost: set[int] = set()
         self._in_flight_bytes = 0
         self._peer_window_bytes = 0
-        self._fragment_bytes = (config.mtu_bytes - _COMMON_HEADER_BYTES - _DATA_HEADER_BYTES) & ~3
         self._burst_bytes = 0
         self._has_credit = False  # one packet may pass the congestion window: fast retransmit, probe
         self._newly_acked_sent_at = -1.0
@@ -124,7 +126,7 @@ class Outbound:
             return True  # overtaken by a later one
         if cumulative >= self._next_tsn:
             return False
-        was_full = self._in_flight_bytes + self._config.mtu_bytes > self.window.size_bytes
+        was_full = self._in_flight_bytes + self._full_bytes > self.window.size_bytes
         advanced = cumulative > self.acked_tsn
         self._newly_acked_sent_at = self._sample = -1.0
         acked_bytes = self._ack_until(now, cumulative)
@@ -155,7 +157,7 @@ class Outbound:
 
     def begin_burst(self) -> None:
         """Packets for the network are about to be made: limit how many (RFC 9260 §6.1 D)."""
-        burst = self._in_flight_bytes + self._config.max_burst * self._config.mtu_bytes
+        burst = self._in_flight_bytes + self._config.max_burst * self._full_bytes
         self._burst_bytes = min(self.window.size_bytes, burst)
 
     def take(self, now: float, room_bytes: int) -> list[bytes]:

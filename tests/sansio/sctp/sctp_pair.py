@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from random import Random
 from typing import Any, Protocol
@@ -11,7 +11,16 @@ import attrs
 
 from sansio.entropy import SeededEntropy
 from sansio.sctp import Association, SctpConfig
-from sansio.sctp.chunks import ChunkType, parse_packet
+from sansio.sctp.chunks import (
+    ChunkType,
+    Init,
+    encode_chunk,
+    encode_data,
+    encode_packet,
+    encode_sack,
+    parse_packet,
+    parse_sack,
+)
 
 MAX_PACKET_BYTES = 1191
 
@@ -139,3 +148,77 @@ def connected(
         if link is not None:
             side.link = attrs.evolve(link)
     return pair, a, b
+
+
+class RawPeer:
+    """The other end by hand: shakes hands as the one that answers, then says and hears chunks."""
+
+    def __init__(self, machine: Association | None = None, *, tsn: int = 1000, **abilities: bool) -> None:
+        self.machine = machine or Association(entropy=SeededEntropy("raw"))
+        self.now = 50.0
+        self.tag = 0x0A0B0C0D
+        self.tsn = tsn
+        self.abilities = {"forward_tsn": True, "re_config": True, **abilities}
+        self.their_tag = 0
+        self.their_tsn = 0
+        self.packets: list[bytes] = []
+
+    def connect(self) -> RawPeer:
+        """Bring the machine up and forget what it took."""
+        self.machine.start(self.now)
+        init = Init.parse(self.hear(ChunkType.INIT)[0])
+        self.their_tag, self.their_tsn = init.tag, init.initial_tsn
+        self.say(self.init(cookie=b"cookie").encode(ChunkType.INIT_ACK))
+        assert self.hear(ChunkType.COOKIE_ECHO) == [b"cookie"]
+        self.say(encode_chunk(ChunkType.COOKIE_ACK))
+        self.machine.poll_events()
+        self.machine.poll_transmits()
+        return self
+
+    def init(self, *, cookie: bytes = b"", window: int = 1 << 20) -> Init:
+        return Init(
+            tag=self.tag,
+            receive_window_bytes=window,
+            outbound_streams=65_535,
+            inbound_streams=65_535,
+            initial_tsn=self.tsn,
+            cookie=cookie,
+            **self.abilities,  # type: ignore[arg-type]
+        )
+
+    def say(self, *chunks: bytes, tag: int | None = None, checksum: bool = True) -> None:
+        tag = self.their_tag if tag is None else tag
+        self.machine.handle_packet(self.now, encode_packet((5000, 5000), tag, chunks, checksum=checksum))
+
+    def data(
+        self, offset: int, payload: bytes, *, flags: int = 3, stream: int = 1, ssn: int = 0, ppid: int = 53
+    ) -> bytes:
+        """A DATA chunk by its distance from the initial TSN."""
+        return encode_data(flags, self.tsn + offset, stream, ssn, ppid, payload)
+
+    def hear(self, kind: ChunkType) -> list[bytes]:
+        """Bodies of such chunks in what the machine sends now."""
+        self.packets = self.machine.poll_transmits()
+        return [body for data in self.packets for type_, _, body in parse_packet(data)[1] if type_ == kind]
+
+    def chunks(self) -> list[tuple[int, int, bytes]]:
+        """All chunks that the machine sends now."""
+        self.packets = self.machine.poll_transmits()
+        return [chunk for data in self.packets for chunk in parse_packet(data)[1]]
+
+    def sack(self) -> tuple[int, int, list[tuple[int, int]]]:
+        """The last SACK it sends now: cumulative TSN as a distance from the initial one, window, gaps."""
+        cumulative, window, gaps = parse_sack(self.hear(ChunkType.SACK)[-1])
+        return cumulative - self.tsn, window, gaps
+
+    def ack(self, offset: int, gaps: Sequence[tuple[int, int]] = (), *, window: int = 1 << 20) -> None:
+        """Acknowledge by distance from the machine's initial TSN."""
+        self.say(encode_sack(self.their_tsn + offset, window, list(gaps), []))
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, timer by timer."""
+        end = self.now + seconds
+        while (due := self.machine.poll_timeout()) is not None and due <= end:
+            self.now = max(due, self.now)
+            self.machine.handle_timeout(self.now)
+        self.now = end
