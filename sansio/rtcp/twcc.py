@@ -222,7 +222,7 @@ class ArrivalRecorder:
 
     def build(self, now: float, *, media_ssrc: int = 0) -> list[TransportFeedback]:
         """The messages that report what came since the last call; none if nothing did. `media_ssrc`: any recent one."""
-        runs = [*self._take_late(), *self._take_pending(now)]
+        runs = [*self._take_late(now), *self._take_pending(now)]
         messages = []
         for run in runs:
             for base, reference, deltas in _split(run):
@@ -243,7 +243,7 @@ class ArrivalRecorder:
         """How many arrivals wait to be reported."""
         return len(self._pending) + len(self._late)
 
-    def _take_late(self) -> Iterator[list[tuple[int, int | None]]]:
+    def _take_late(self, now: float) -> Iterator[list[tuple[int, int | None]]]:
         """Runs of consecutive numbers that were reported lost, or precede the first that was reported."""
         run: list[tuple[int, int | None]] = []
         for number in sorted(self._late):
@@ -254,14 +254,14 @@ class ArrivalRecorder:
             self._missing.pop(number, None)
         if run:
             yield run
-            self._extend_back(min(self._late))
+            self._extend_back(now, min(self._late))
             self._late.clear()
 
-    def _extend_back(self, number: int) -> None:
+    def _extend_back(self, now: float, number: int) -> None:
         """Numbers before the first report turned up: what lies between is missing like any other."""
         for between in range(number + 1, self._first):
             if between not in self._late:
-                self._missing[between] = 0.0
+                self._missing[between] = now
         self._first = min(self._first, number)
 
     def _take_pending(self, now: float) -> Iterator[list[tuple[int, int | None]]]:
@@ -282,7 +282,7 @@ class ArrivalRecorder:
         yield run
 
     def _forget_missing(self, now: float) -> None:
-        """Entries are in order of time but for the few of `_extend_back`, which may go at any time."""
+        """Entries are in order of time."""
         missing = self._missing
         while missing and missing[oldest := next(iter(missing))] < now - LATE_SECONDS:
             del missing[oldest]

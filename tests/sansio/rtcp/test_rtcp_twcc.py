@@ -91,7 +91,7 @@ def best_chunks(symbols: list[int]) -> int:
     return best[0]
 
 
-@given(RUNS)
+@given(RUNS.map(lambda deltas: deltas[:200]))
 def test_chunks_are_close_to_the_fewest(deltas: list[int | None]) -> None:
     symbols = [0 if delta is None else 1 if 0 <= delta <= 255 else 2 for delta in deltas]
     fewest = best_chunks(symbols)
@@ -316,13 +316,13 @@ def test_an_arrival_long_after_its_loss_is_no_news() -> None:
 
 def test_numbers_that_the_first_report_missed_are_told_when_they_come() -> None:
     recorder = ArrivalRecorder(1)
-    recorder.add([(100, 1.0)])
-    recorder.build(1.0)
-    recorder.add([(97, 1.01)])
-    (message,) = recorder.build(1.05)
+    recorder.add([(100, 1000.0)])
+    recorder.build(1000.0)
+    recorder.add([(97, 1000.01)])
+    (message,) = recorder.build(1000.05)
     assert (message.base_sequence_number, len(message.deltas)) == (97, 1)
-    recorder.add([(98, 1.06), (97, 1.07)])
-    (message,) = recorder.build(1.1)
+    recorder.add([(98, 1000.06), (97, 1000.07)])
+    (message,) = recorder.build(1000.1)
     assert (message.base_sequence_number, len(message.deltas)) == (98, 1)
 
 
