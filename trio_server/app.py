@@ -34,6 +34,7 @@ log = structlog.get_logger("atrium")
 GOODBYE_TIMEOUT = 1.0
 """Seconds for sessions to be closed and their sockets to empty at the end."""
 DRAIN_POLL_INTERVAL = 0.25
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 MakeCore = Callable[[ServerConfig], Core]
 
@@ -64,6 +65,7 @@ async def serve(
     """Run until SIGINT or SIGTERM, or until `stop` is set if that is given (then signals are left alone). Raises
     StartError."""
     with ExitStack() as stack:
+        signals = stack.enter_context(trio.open_signal_receiver(*SIGNALS)) if stop is None else None
         http = _open_http(config, stack)
         media, udp = _open_udp(config, stack)
         core = (make_core or _node)(config)
@@ -85,7 +87,10 @@ async def serve(
             )
             _say_started(config, running)
             task_status.started(running)
-            await _stopped(stop)
+            if signals is not None:
+                await _wait_for_signal(signals, nursery)
+            elif stop is not None:
+                await stop.wait()
             await _shut_down(engine, drain)
             nursery.cancel_scope.cancel()
 
@@ -95,21 +100,17 @@ def _node(config: ServerConfig) -> Core:
     return Node(config.core, entropy=os.urandom, wallclock_offset=offset)
 
 
-async def _stopped(stop: trio.Event | None) -> None:
-    if stop is not None:
-        await stop.wait()
-        return
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        number = await _first(signals)
+async def _wait_for_signal(signals: AsyncIterator[int], nursery: trio.Nursery) -> None:
+    """Returns at the first signal. Later ones end the process, even if the loop is busy."""
+    number = await anext(signals)
     log.info("stopping", signal=signal.Signals(number).name)
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, _end_at_once)
+    for each in SIGNALS:
+        signal.signal(each, _end_at_once)  # until the receiver puts back what was there before it
+    nursery.start_soon(_end_at_next, signals)
 
 
-async def _first(signals: AsyncIterator[int]) -> int:
-    async for number in signals:
-        return number
-    raise AssertionError
+async def _end_at_next(signals: AsyncIterator[int]) -> None:
+    _end_at_once(await anext(signals), None)
 
 
 def _end_at_once(number: int, _: object) -> None:

@@ -184,14 +184,16 @@ async def test_the_demo_gets_tokens_in_development_alone() -> None:
 
 
 @asynccontextmanager
-async def upgrade(site: Site, path: str, query: bytes = b"") -> AsyncIterator[list[dict[str, Any]]]:
+async def upgrade(
+    site: Site, path: str, query: bytes = b"", version: str = "1.1"
+) -> AsyncIterator[list[dict[str, Any]]]:
     sent: list[dict[str, Any]] = []
     to_app, incoming = trio.open_memory_channel[dict[str, Any]](10)
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "websocket", "path": path, "raw_path": path.encode(), "query_string": query,
+    scope = {"type": "websocket", "http_version": version, "path": path, "raw_path": path.encode(), "query_string": query,
              "headers": [(b"origin", b"https://evil.example")], "client": ("::ffff:10.0.0.9", 5),
              "extensions": {"websocket.http.response": {}}, "subprotocols": [], "root_path": ""}  # fmt: skip
     async with trio.open_nursery() as nursery:
@@ -217,3 +219,10 @@ async def test_refused_upgrades_are_readable_answers(site: Site, path: str, quer
     assert sent[0]["type"] == "websocket.http.response.start"
     assert sent[0]["status"] == status
     assert (b"access-control-allow-origin", b"https://evil.example") in sent[0]["headers"]
+
+
+async def test_an_upgrade_over_an_unknown_version_is_refused(site: Site) -> None:
+    async with upgrade(site, "/rtc", version="1.2") as sent:
+        pass
+    assert (sent[0]["type"], sent[0]["status"]) == ("websocket.http.response.start", 505)
+    assert site.core.names() == []
