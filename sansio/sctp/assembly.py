@@ -77,7 +77,6 @@ class Assembly:
     def assemble(self, now: float, inbound: Inbound | None, outbound: Outbound, *, may_send: bool) -> None:
         """Make packets until nothing is left that may leave now. Before the association is up, DATA rides with the
         COOKIE ECHO only (RFC 9260 §5.1 C)."""
-        outbound.begin_burst()
         while True:
             has_cookie = self._is_cookie_due
             chunks, room = self._take_control()

@@ -573,23 +573,28 @@ class Association:
             return
         self._is_dirty = False
         may_send = self._state in _SENDING
+        inbound, outbound = self._inbound, self._outbound
+        outbound.begin_burst()
         if may_send:
             self._advance_shutdown()
             self._collect_control()
-        inbound = self._inbound
-        self._assembly.assemble(self._now, inbound, self._outbound, may_send=may_send)
+        self._assembly.assemble(self._now, inbound, outbound, may_send=may_send)
+        if may_send and self._collect_control():  # what the data just sent made ready
+            self._assembly.assemble(self._now, inbound, outbound, may_send=True)
         if inbound is not None and inbound.sack is SackState.DELAYED:
             self._timers.set_if_unset(Timer.SACK, self._now + self._config.sack_delay)
         else:
             self._timers.cancel(Timer.SACK)
 
-    def _collect_control(self) -> None:
-        if self._resets is not None:
-            for chunk in self._resets.poll_chunks(self._now):
-                self._assembly.add(chunk)
+    def _collect_control(self) -> bool:
+        """Queue the control chunks of resets and of abandoned data; whether there were any."""
+        chunks = [] if self._resets is None else self._resets.poll_chunks(self._now)
         forward = self._outbound.take_forward_tsn(self._now)
         if forward is not None:
-            self._assembly.add(forward)
+            chunks.append(forward)
+        for chunk in chunks:
+            self._assembly.add(chunk)
+        return bool(chunks)
 
     def _move(self, trigger: Trigger) -> None:
         self._state = TRANSITIONS[self._state][trigger]

@@ -9,7 +9,6 @@ Other requests (incoming reset, TSN reset, added streams) are answered without b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import IntEnum
 from struct import Struct
 
@@ -58,6 +57,7 @@ class StreamResets:
         "_due",
         "_first_number",
         "_inbound",
+        "_last_performed",
         "_last_result",
         "_needs_new_number",
         "_next_peer_request",
@@ -66,6 +66,7 @@ class StreamResets:
         "_replies",
         "_request",
         "_request_streams",
+        "_request_tsn",
         "_retry_at",
         "_round_trip",
         "_tries",
@@ -84,12 +85,14 @@ class StreamResets:
         self._asked: dict[int, None] = {}
         self._request = b""  # the parameter in flight, empty if there is none
         self._request_streams: tuple[int, ...] = ()
+        self._request_tsn = initial_tsn - 1
         self._first_number = initial_tsn  # of the request in flight; the last is `_next_request`
         self._needs_new_number = False
         self._due = False
         self._tries = 0
         self._retry_at: float | None = None
         self._awaited: tuple[int, int, tuple[int, ...]] | None = None  # a reset of the peer: number, last TSN, streams
+        self._last_performed: tuple[int, tuple[int, ...]] | None = None  # last TSN, streams
         self._last_result = ResetResult.NOTHING_TO_DO
         self._replies: list[bytes] = []
         self.done: list[tuple[int, ...]] = []
@@ -116,9 +119,9 @@ class StreamResets:
         """The cumulative TSN of the peer may have reached a reset that waits for it."""
         if self._awaited is None or self._inbound.cumulative_tsn < self._awaited[1]:
             return
-        number, _, streams = self._awaited
+        number, last_tsn, streams = self._awaited
         self._awaited = None
-        self._perform(streams)
+        self._perform(last_tsn, streams)
         self._reply(ResetResult.PERFORMED, number)
         if number == self._next_peer_request - 1:
             self._last_result = ResetResult.PERFORMED
@@ -160,12 +163,13 @@ class StreamResets:
             for stream in ready:
                 del self._asked[stream]
             self._request_streams = ready
+            self._request_tsn = self._outbound.last_tsn
             self._first_number = self._next_request
             self._make_request()
 
     def _make_request(self) -> None:
         fields = _OUTGOING_FIELDS.pack(
-            self._next_request & MASK32, (self._next_peer_request - 1) & MASK32, self._outbound.last_tsn & MASK32
+            self._next_request & MASK32, (self._next_peer_request - 1) & MASK32, self._request_tsn & MASK32
         )
         names = b"".join([_U16.pack(stream) for stream in self._request_streams])
         self._request = encode_parameter(ReConfigType.OUTGOING_RESET, fields + names)
@@ -203,7 +207,7 @@ class StreamResets:
         last = widen(last_tsn, cumulative, 32)
         if cumulative >= last:
             self._awaited = None
-            self._perform(streams)
+            self._perform(last, streams)
             self._answer(ResetResult.PERFORMED)
             return
         self._awaited = (self._next_peer_request, last, streams)
@@ -235,6 +239,10 @@ class StreamResets:
                 encode_parameter(ReConfigType.RESPONSE, _RESPONSE_FIELDS.pack(number & MASK32, result))
             )
 
-    def _perform(self, streams: Sequence[int]) -> None:
+    def _perform(self, last_tsn: int, streams: tuple[int, ...]) -> None:
+        """Once only: after "in progress" a request may come again under a new number, even behind newer data."""
+        if self._last_performed == (last_tsn, streams):
+            return
+        self._last_performed = (last_tsn, streams)
         self._inbound.reset_streams(streams)
-        self.peer_reset.append(tuple(streams))
+        self.peer_reset.append(streams)
