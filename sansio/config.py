@@ -24,6 +24,17 @@ DEFAULT_CODECS = tuple(
 
 
 @attrs.frozen(kw_only=True)
+class RoomPreset:
+    """A named room configuration that tokens and CreateRoom may ask for; 0 and empty leave the default."""
+
+    empty_timeout: int = 0
+    departure_timeout: int = 0
+    max_participants: int = 0
+    metadata: str = ""
+    sync_streams: bool = False
+
+
+@attrs.frozen(kw_only=True)
 class RoomConfig:
     auto_create: bool = True
     """Whether a join makes its room; otherwise such a join needs the roomCreate grant."""
@@ -35,6 +46,8 @@ class RoomConfig:
     enabled_codecs: tuple[CodecConfig, ...] = DEFAULT_CODECS
     enable_remote_unmute: bool = False
     sync_streams: bool = False
+    room_configurations: dict[str, RoomPreset] = attrs.field(factory=dict)
+    """Presets by name."""
     update_batch_target_size: int = 131_072
     """Bytes after which a participant update is split into several messages."""
 

@@ -57,12 +57,7 @@ class RoomService:
         known = self._rooms.get(request.name)
         if known is not None:
             return known.room_info()
-        options = self._rooms.default_options(request.name)
-        options.empty_timeout = request.empty_timeout or options.empty_timeout
-        options.departure_timeout = request.departure_timeout or options.departure_timeout
-        options.max_participants = request.max_participants or options.max_participants
-        options.metadata = request.metadata
-        room = self._rooms.open(now, options)
+        room = self._rooms.open(now, self._rooms.options_for(request.name, request, preset=request.room_preset))
         self._dispatches.room_made(now, room.sid, room.name, request.agents)
         return room.room_info()
 
@@ -77,8 +72,6 @@ class RoomService:
         self._check_metadata(request.metadata)
         for agent in request.agents:
             self._dispatches.check(agent)
-        if request.room_preset:
-            raise Refusal("invalid_argument", "unknown room configuration in create room request")
         if request.HasField("egress"):
             raise Refusal("internal", "egress not connected (redis required)")
 

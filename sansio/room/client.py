@@ -55,6 +55,11 @@ class ClientTraits:
     def subscriber_primary(self) -> bool:
         return self.protocol > 2
 
+    @property
+    def syncs_streams(self) -> bool:
+        """Takes tracks of one publisher that share a stream id; Firefox does not group them."""
+        return self.protocol > 9 and not self.is_firefox
+
     # Quirks
 
     @property

@@ -54,6 +54,8 @@ class Settings(NamedTuple):
     auto_subscribe_data_track: bool = False
     adaptive_stream: bool = False
     disable_ice_lite: bool = False
+    sync_streams: bool = False
+    """The room's wish, where the client can."""
 
 
 class Member:
@@ -86,6 +88,7 @@ class Member:
             entropy=entropy,
             auto_subscribe=settings.auto_subscribe,
             adaptive_stream=settings.adaptive_stream,
+            sync_streams=settings.sync_streams,
         )
         self.sender = Sender(identity=participant.identity, sid=participant.sid)
         self.data_tracks = DataTracks(config.limit.max_pending_tracks)

@@ -15,7 +15,7 @@ from ..timers import DeadlineHeap
 from ..transport import PeerEvent
 from .member import Member
 from .participant import DisconnectReason
-from .room import Room, RoomContext, RoomOptions
+from .room import Room, RoomContext, RoomOptions, RoomWishes
 from .rpc import RpcResult
 from .transport_input import handle_peer_event
 
@@ -70,7 +70,21 @@ class Rooms:
             empty_timeout=config.empty_timeout,
             departure_timeout=config.departure_timeout,
             max_participants=config.max_participants,
+            sync_streams=config.sync_streams,
         )
+
+    def options_for(self, name: str, *wishes: RoomWishes, preset: str = "") -> RoomOptions:
+        """The options of a new room: the defaults, then the preset of that name, then the wishes. Raises Refusal for a
+        preset that does not exist."""
+        options = self.default_options(name)
+        if preset:
+            known = self.context.config.room.room_configurations.get(preset)
+            if known is None:
+                raise Refusal("invalid_argument", "unknown room configuration in create room request")
+            options.fill(known)
+        for wanted in wishes:
+            options.fill(wanted)
+        return options
 
     def close(self, now: float, reason: int = DisconnectReason.SERVER_SHUTDOWN) -> None:
         """End all rooms."""

@@ -14,7 +14,7 @@ are in one heap. A room is fed by its registry only, and asked for frames, socke
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import attrs
 
@@ -83,6 +83,31 @@ class RoomOptions:
     departure_timeout: int
     max_participants: int
     metadata: str = ""
+    sync_streams: bool = False
+    """Whether camera and microphone of a publisher share a stream towards subscribers, so that they are kept in step."""
+
+    def fill(self, wanted: RoomWishes) -> None:
+        """Take over what the wishes name."""
+        self.empty_timeout = wanted.empty_timeout or self.empty_timeout
+        self.departure_timeout = wanted.departure_timeout or self.departure_timeout
+        self.max_participants = wanted.max_participants or self.max_participants
+        self.metadata = wanted.metadata or self.metadata
+        self.sync_streams = wanted.sync_streams or self.sync_streams
+
+
+class RoomWishes(Protocol):
+    """What a preset, a token's room configuration and a CreateRoom request have in common."""
+
+    @property
+    def empty_timeout(self) -> int: ...
+    @property
+    def departure_timeout(self) -> int: ...
+    @property
+    def max_participants(self) -> int: ...
+    @property
+    def metadata(self) -> str: ...
+    @property
+    def sync_streams(self) -> bool: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -205,6 +230,7 @@ class Room:
             subscriber_primary=dual_primary,
             lite=config.rtc.use_ice_lite and not settings.disable_ice_lite and participant.client.allows_ice_lite,
         )
+        settings = settings._replace(sync_streams=self.options.sync_streams and participant.client.syncs_streams)
         member = Member(
             now, participant, links, settings, kernel=self.context.kernel, config=config, entropy=self.context.entropy
         )

@@ -61,7 +61,7 @@ class Subscriber:
         "_kernel",
         "_participant",
         "_settings",
-        "_ssrcs",
+        "_ssrcs", "_sync_streams",
         "_wish_deadlines",
         "_wishes",
         "auto_subscribe",
@@ -80,11 +80,13 @@ class Subscriber:
         entropy: Entropy,
         auto_subscribe: bool,
         adaptive_stream: bool,
+        sync_streams: bool = False,
     ) -> None:
         self._participant = participant
         self._kernel = kernel
         self._config = config
         self._entropy = entropy
+        self._sync_streams = sync_streams
         self.auto_subscribe = auto_subscribe
         self.initial_quality = Quality.LOW if adaptive_stream else Quality.HIGH
         self.subscriptions: dict[TrackSid, Subscription] = {}
@@ -149,8 +151,7 @@ class Subscriber:
         ):
             return None
         self._wish_deadlines.pop(publication.sid, None)
-        sync = self._config.room.sync_streams and self._participant.client.protocol > 9
-        outgoing = new_outgoing(publication, self._entropy, self._ssrcs, sync_streams=sync)
+        outgoing = new_outgoing(publication, self._entropy, self._ssrcs, sync_streams=self._sync_streams)
         subscription = Subscription(now, publication, self._participant.sid, outgoing)
         subscription.settings = self._settings.get(publication.sid)
         self.subscriptions[publication.sid] = subscription
@@ -188,7 +189,7 @@ class Subscriber:
         """Two connections: a section of our own for each subscription without one."""
         for subscription in self._unplaced():
             outgoing = subscription.outgoing
-            reuse = self._participant.client.reuses_transceivers and not self._config.room.sync_streams
+            reuse = self._participant.client.reuses_transceivers and not self._sync_streams
             mid = connection.negotiation.add_outgoing(
                 subscription.publication.kind, outgoing, reuse=reuse and not self._would_repeat(subscription)
             )
@@ -271,12 +272,14 @@ class Subscriber:
                 subscription.failed = True
                 self._send_error(subscription.sid, SubscriptionError.SE_CODEC_UNSUPPORTED)
             return
-        subscription.bind(
+        down_track = subscription.bind(
             now, binding, section, session, kernel=self._kernel, entropy=self._entropy, initial=self.initial_quality
         )
         self._by_ssrc[subscription.outgoing.ssrc] = subscription
         if subscription.outgoing.rtx_ssrc:
             self._by_ssrc[subscription.outgoing.rtx_ssrc] = subscription
+        if self._participant.client.is_go and subscription.publication.is_muted:
+            down_track.send_placeholders(now)  # else it would never show the muted track
         self._events.append(Bound(subscription))
 
     def _send_error(self, sid: str, error: int) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ..config import Config
 from ..errors import DropReason, Refusal
 from ..events import Event, JoinRefused
-from ..ids import NodeId, RoomName, SessionId, mint_participant
+from ..ids import NodeId, SessionId, mint_participant
 from ..outputs import Accept, Close, Command, HttpRequest, Reject
 from ..room import (
     Action,
@@ -128,8 +128,7 @@ class SignalSessions:
         return join
 
     def _join(self, now: float, session: SessionId, join: Join) -> list[Command]:
-        options = self._options(join)
-        room = self._rooms.open(now, options)
+        room = self._rooms.get(join.room) or self._rooms.open(now, self._options(join))
         participant = self._participant(now, join)
         member = room.admit(now, participant, join.settings)
         participant.session = session
@@ -145,18 +144,14 @@ class SignalSessions:
 
     def _options(self, join: Join) -> RoomOptions:
         """The room as the token's own configuration wants it, should this join make it."""
-        options = self._rooms.default_options(RoomName(join.room))
-        if join.claims.room_config is None:
-            return options
+        claims = join.claims
+        if claims.room_config is None:
+            return self._rooms.options_for(join.room, preset=claims.room_preset)
         try:
-            wanted = parse_dict(room_wire.RoomConfiguration, join.claims.room_config)
+            wanted = parse_dict(room_wire.RoomConfiguration, claims.room_config)
         except WireError:
             raise Refusal("invalid_argument", "room configuration of the token cannot be read") from None
-        options.empty_timeout = wanted.empty_timeout or options.empty_timeout
-        options.departure_timeout = wanted.departure_timeout or options.departure_timeout
-        options.max_participants = wanted.max_participants or options.max_participants
-        options.metadata = wanted.metadata
-        return options
+        return self._rooms.options_for(join.room, wanted, preset=claims.room_preset)
 
     def _participant(self, now: float, join: Join) -> Participant:
         video = join.claims.video
