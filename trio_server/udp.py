@@ -16,7 +16,7 @@ import trio
 
 from sansio import Address, Batch, DropReason, Run
 
-from .batch import DatagramSocket, PlainSocket
+from .batch import DatagramSocket, wrap
 
 log = structlog.get_logger("atrium.udp")
 
@@ -114,7 +114,7 @@ def open_sockets(addresses: Sequence[str], ports: Sequence[int]) -> UdpSockets:
             if error.errno != errno.EADDRINUSE:
                 raise
             continue
-        return UdpSockets(PlainSocket(sock) for sock in bound)
+        return UdpSockets(wrap(sock) for sock in bound)
     raise PortInUse(ports[0])
 
 

@@ -12,7 +12,7 @@ import trio
 
 from sansio.errors import DropReason
 from sansio.outputs import Address, Batch, Run, Transmit
-from trio_server.batch import PlainSocket
+from trio_server.batch import PlainSocket, SegmentingSocket, wrap
 from trio_server.udp import BATCH, PortInUse, UdpSockets, open_sockets
 
 pytestmark = pytest.mark.net
@@ -72,13 +72,33 @@ async def test_a_batch_leaves_by_the_socket_it_names() -> None:
     udp.close()
 
 
-async def test_runs_are_cut_into_datagrams() -> None:
-    udp = open_sockets(["127.0.0.1"], [0])
+@pytest.mark.parametrize("kind", [PlainSocket, SegmentingSocket])
+async def test_runs_are_cut_into_datagrams(kind: type[PlainSocket]) -> None:
+    udp = UdpSockets([kind(peer())])
     local = udp.addresses[0]
     with peer() as other:
-        udp.send(Batch(b"aabbc", [Run(local, other.getsockname(), 0, 5, 2)]))
-        assert [other.recv(100) for _ in range(3)] == [b"aa", b"bb", b"c"]
+        udp.send(
+            Batch(b"aabbcdd", [Run(local, other.getsockname(), 0, 5, 2), Run(local, other.getsockname(), 5, 7, 2)])
+        )
+        assert [other.recv(100) for _ in range(4)] == [b"aa", b"bb", b"c", b"dd"]
+    assert udp.poll_drops() == {}
     udp.close()
+
+
+async def test_a_run_that_the_kernel_will_not_cut_goes_one_by_one() -> None:
+    udp = UdpSockets([SegmentingSocket(NoSegments(socket.AF_INET, socket.SOCK_DGRAM))])
+    udp._sockets = {LOOPBACK: next(iter(udp._sockets.values()))}
+    with peer() as other:
+        udp.send(Batch(b"aabbc", [Run(LOOPBACK, other.getsockname(), 0, 5, 2)]))
+        assert [other.recv(100) for _ in range(3)] == [b"aa", b"bb", b"c"]
+    udp.send(Batch(b"aabbc", [Run(LOOPBACK, ("127.0.0.1", 0), 0, 5, 2)]))
+    assert udp.poll_drops() == {DropReason.UNREACHABLE: 3}
+    udp.close()
+
+
+class NoSegments(socket.socket):
+    def sendmsg(self, *_: object) -> int:
+        raise OSError(errno.EIO, "no offload")
 
 
 async def test_what_cannot_leave_is_counted() -> None:
@@ -97,13 +117,27 @@ class FullSocket(socket.socket):
     def sendto(self, *_: object) -> int:
         raise BlockingIOError(errno.EAGAIN, "full")
 
+    sendmsg = sendto
 
-def test_a_full_socket_drops() -> None:
+
+@pytest.mark.parametrize("kind", [PlainSocket, SegmentingSocket])
+def test_a_full_socket_drops(kind: type[PlainSocket]) -> None:
     with FullSocket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(LOOPBACK)
-        udp = UdpSockets([PlainSocket(sock)])
-        udp.send(Batch.of([Transmit(udp.addresses[0], ("127.0.0.1", 9), b"x")] * 3))
-        assert udp.poll_drops() == {DropReason.SOCKET_FULL: 3}
+        udp = UdpSockets([kind(sock)])
+        local = udp.addresses[0]
+        udp.send(Batch(b"abcd", [Run(local, ("127.0.0.1", 9), 0, 1, 1), Run(local, ("127.0.0.1", 9), 1, 4, 1)]))
+        assert udp.poll_drops() == {DropReason.SOCKET_FULL: 4}
+
+
+def test_sockets_that_cannot_segment_are_plain() -> None:
+    class Old(socket.socket):
+        def getsockopt(self, *_: object) -> int:  # type: ignore[override]
+            raise OSError(errno.ENOPROTOOPT, "unknown")
+
+    with Old(socket.AF_INET, socket.SOCK_DGRAM) as old, peer() as new:
+        assert type(wrap(old)) is PlainSocket
+        assert isinstance(wrap(new), PlainSocket)
 
 
 def test_ipv6_addresses_are_pairs() -> None:
