@@ -13,7 +13,7 @@ import attrs
 
 from sansio import CodecConfig
 
-from .values import Duration, Level, Networks, NodeIps, Port, Ports, Secrets, Strings
+from .values import Duration, Level, Limit, Networks, NodeIps, Port, Ports, Rate, Secrets, Strings
 
 
 @attrs.frozen
@@ -57,18 +57,18 @@ ACTING: dict[str, Key] = {
     **_same(bool, "room", "auto_create", "enable_remote_unmute", "sync_streams"),
     **_same(int, "room", "empty_timeout", "departure_timeout", "max_participants", "update_batch_target_size"),
     **_same(tuple[CodecConfig, ...], "room", "enabled_codecs"),
-    "room.max_metadata_size": Key(int, "core.limit.max_metadata_size"),
-    "room.max_room_name_length": Key(int, "core.limit.max_room_name_length"),
-    "room.max_participant_identity_length": Key(int, "core.limit.max_participant_identity_length"),
+    "room.max_metadata_size": Key(Limit, "core.limit.max_metadata_size"),
+    "room.max_room_name_length": Key(Limit, "core.limit.max_room_name_length"),
+    "room.max_participant_identity_length": Key(Limit, "core.limit.max_participant_identity_length"),
     **_same(int, "audio", "active_level", "min_percentile", "update_interval", "smooth_intervals"),
     **_same(Duration, "video", "dynacast_pause_delay"),
     **_same(int, "video", "codec_regression_threshold"),
     **_same(
-        int, "limit", "max_metadata_size", "max_attributes_size", "max_room_name_length",
+        Limit, "limit", "max_metadata_size", "max_attributes_size", "max_room_name_length",
         "max_participant_identity_length", "max_participant_name_length", "max_data_track_custom_encoding_length",
         "num_tracks", "subscription_limit_video", "subscription_limit_audio",
     ),
-    **_same(float, "limit", "bytes_per_sec"),
+    "limit.bytes_per_sec": Key(Rate, "core.limit.bytes_per_sec"),
     "enable_data_tracks": Key(bool, "core.enable_data_tracks"),
 }  # fmt: skip
 
@@ -87,7 +87,7 @@ INERT: dict[str, str] = {
     "rtc.tcp_port": "take media over TCP",
     "rtc.use_external_ip": "ask a STUN server for the public address; name it with rtc.node_ip instead",
     **_each("rtc", "refine the search for the public address", "external_ip_only", "advertise_internal_ip",
-            "skip_external_ip_validation", "use_stun_port_as_ice"),
+            "skip_external_ip_validation", "use_stun_port_as_ice", "additional_host_ips", "require_ipv4"),
     "rtc.turn_servers": "hand TURN servers to clients",
     "rtc.use_mdns": "resolve candidates with mDNS names",
     **_each("rtc", "move clients to TCP when UDP works badly", "force_tcp", "allow_tcp_fallback",

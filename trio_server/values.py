@@ -19,6 +19,10 @@ Ports = NewType("Ports", tuple[int, ...])
 """A port or a range such as 50000-60000."""
 Duration = NewType("Duration", float)
 """Seconds; written as Go does, such as 500ms or 1m30s."""
+Limit = NewType("Limit", int)
+"""A whole number; what is below 0 means none, as 0 does."""
+Rate = NewType("Rate", float)
+"""A number; what is below 0 means none."""
 Level = NewType("Level", str)
 """debug, info, warn or error."""
 NodeIps = NewType("NodeIps", tuple[str, ...])
@@ -69,6 +73,10 @@ def _to_int(value: object, _: object = None) -> int:
     raise ValueError("expected a whole number")
 
 
+def _to_limit(value: object, _: object = None) -> int:
+    return max(0, _to_int(value))
+
+
 def _to_float(value: object, _: object = None) -> float:
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
@@ -76,6 +84,10 @@ def _to_float(value: object, _: object = None) -> float:
         except ValueError:
             pass
     raise ValueError("expected a number")
+
+
+def _to_rate(value: object, _: object = None) -> float:
+    return max(0.0, _to_float(value))
 
 
 def _to_bool(value: object, _: object = None) -> bool:
@@ -152,15 +164,15 @@ def _to_secrets(value: object, _: object = None) -> dict[str, str]:
     return {_to_str(key): _to_str(secret) for key, secret in value.items()}
 
 
-SCALARS = (str, int, float, bool, Port, Ports, Duration, Level, NodeIps)
+SCALARS = (str, int, float, bool, Port, Ports, Duration, Limit, Rate, Level, NodeIps)
 
 
 def _converter() -> Converter:
     converter = Converter(detailed_validation=False, forbid_extra_keys=True)
     hooks: dict[Any, Any] = {
-        str: _to_str, int: _to_int, float: _to_float, bool: _to_bool, Strings: _to_strs, Port: _to_port,
-        Ports: _to_ports, Duration: to_duration, Level: _to_level, NodeIps: _to_node_ips, Networks: to_networks,
-        Secrets: _to_secrets,
+        str: _to_str, int: _to_int, float: _to_float, bool: _to_bool, Strings: _to_strs, Port: _to_port, Ports: _to_ports,
+        Duration: to_duration, Limit: _to_limit, Rate: _to_rate, Level: _to_level, NodeIps: _to_node_ips,
+        Networks: to_networks, Secrets: _to_secrets,
     }  # fmt: skip
     for type_, hook in hooks.items():
         converter.register_structure_hook(type_, hook)

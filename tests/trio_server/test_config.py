@@ -199,6 +199,12 @@ def test_deprecated_limits_win_unless_they_are_0() -> None:
     assert (config.core.limit.max_metadata_size, config.core.limit.max_room_name_length) == (10, 7)
 
 
+def test_limits_below_0_mean_none() -> None:
+    config = read("limit: {num_tracks: -1, bytes_per_sec: -1.5}\nroom: {max_metadata_size: -1}")
+    assert (config.core.limit.num_tracks, config.core.limit.bytes_per_sec) == (0, 0)
+    assert config.core.limit.max_metadata_size == 524_288
+
+
 def test_later_sources_win() -> None:
     flags = {"port": Setting("3", "--port")}
     environment = {"LIVEKIT_PORT": "2", "LIVEKIT_ROOM_EMPTY_TIMEOUT": "9", "LIVEKIT_RTC_UDP_PORT": "100-101"}
