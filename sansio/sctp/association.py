@@ -288,7 +288,9 @@ class Association:
             handler(self, flags, body)
         except SctpError as error:
             self._drop(DropReason.SCTP_MALFORMED)
-            if error.hint is not None:
+            if error.hint == Cause.INVALID_STREAM_IDENTIFIER:
+                self._assembly.add(encode_error(Cause.INVALID_STREAM_IDENTIFIER, body[4:6] + b"\0\0"))
+            elif error.hint is not None:
                 self._abort(Cause(error.hint), str(error))
             return False
         return True

@@ -116,6 +116,8 @@ class Inbound:
             self.sack = SackState.NOW
             return
         self._note_received(tsn)
+        if stream >= self._config.streams:
+            raise SctpError("DATA on a stream that was never offered", hint=Cause.INVALID_STREAM_IDENTIFIER)
         payload = body[DATA_FIELDS.size :]
         whole = DATA_BEGIN | DATA_END
         if flags & whole == whole:

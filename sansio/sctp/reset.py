@@ -143,6 +143,8 @@ class StreamResets:
 
     def poll_chunks(self, now: float) -> list[bytes]:
         """RE-CONFIG chunks to send now."""
+        if not (self._replies or self._asked or self._due):
+            return []
         chunks = [encode_chunk(ChunkType.RE_CONFIG, 0, reply) for reply in self._replies]
         self._replies.clear()
         if not self._request and self._asked:

@@ -26,11 +26,13 @@ from ..errors import DropReason, LocalProtocolError
 from ..sctp.association import Association
 from ..sctp.config import SctpConfig
 from ..sctp.dcep import ACK, DcepError, Open, Ppid, parse
-from ..sctp.events import AssociationClosed, Established, Message, ResetDone, Restarted, StreamsReset
+from ..sctp.events import AssociationClosed, Established, Message, ResetDone, Restarted, SctpEvent, StreamsReset
 from ..sctp.states import AssociationState
 
 MAX_CHANNELS = 256
 """Open at one time; LiveKit's clients use three."""
+_MAX_RESETTING = 4 * MAX_CHANNELS
+"""Streams whose reset the peer may leave half done."""
 _STREAMS = 65_535
 _EARLY_BYTES = 65_536
 _EARLY_MESSAGES = 64
@@ -250,21 +252,25 @@ class DataChannels:
     # What the association says
 
     def _drain(self, now: float) -> None:
-        for event in self._association.poll_events():
-            match event:
-                case Message():
-                    self._handle_message(now, event)
-                case StreamsReset():
-                    self._handle_streams_reset(now, event.streams)
-                case ResetDone():
-                    for stream in event.streams:
-                        self._finish_half(stream, "ours")
-                case Restarted():
-                    self._handle_restart(now)
-                case AssociationClosed():
-                    self._handle_closed(event.reason)
-                case Established():
-                    pass  # messages wait in the association; nothing to do here
+        while events := self._association.poll_events():  # what is done here may make more
+            for event in events:
+                self._handle_event(now, event)
+
+    def _handle_event(self, now: float, event: SctpEvent) -> None:
+        match event:
+            case Message():
+                self._handle_message(now, event)
+            case StreamsReset():
+                self._handle_streams_reset(now, event.streams)
+            case ResetDone():
+                for stream in event.streams:
+                    self._finish_half(stream, "ours")
+            case Restarted():
+                self._handle_restart(now)
+            case AssociationClosed():
+                self._handle_closed(event.reason)
+            case Established():
+                pass  # messages wait in the association; nothing to do here
 
     def _handle_message(self, now: float, message: Message) -> None:
         if message.ppid == Ppid.DCEP:
@@ -418,6 +424,9 @@ class DataChannels:
 
     def _reset(self, now: float, stream: int, halves: set[str]) -> None:
         """Reset our half; the id is taken until all of `halves` are."""
+        if len(self._resetting) >= _MAX_RESETTING:
+            self._association.abort(now, "too many data channels")
+            return
         self._resetting.setdefault(stream, set()).update(halves)
         self._association.reset_stream(now, stream)
 

@@ -312,6 +312,15 @@ def test_a_peer_that_leaves_out_a_sequence_number_cannot_fill_memory() -> None:
     assert reason(raw) == "more is held than any window allowed"
 
 
+def test_data_on_a_stream_that_does_not_exist_is_acknowledged_and_reported() -> None:
+    raw = RawPeer().connect()
+    raw.say(raw.data(0, b"x", stream=65_535))
+    assert messages(raw) == []
+    chunks = raw.chunks()
+    assert (ChunkType.ERROR, 0, b"\0\1\0\x08\xff\xff\0\0") in chunks
+    assert parse_sack(chunks[-1][2])[0] == raw.tsn
+
+
 # Bytes of any kind
 
 

@@ -6,6 +6,8 @@ from random import Random
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sansio.entropy import SeededEntropy
 from sansio.errors import DropReason, LocalProtocolError
@@ -264,6 +266,36 @@ def test_more_channels_than_allowed_are_turned_away() -> None:
     ]
     with pytest.raises(LocalProtocolError):
         channels.open(line.now, "one more")
+
+
+def test_a_peer_that_never_finishes_its_resets_is_let_go() -> None:
+    line, _, peer = beside()
+    for i in range(6000):
+        peer.send(line.now, i, Open(label="x").encode(), ppid=Ppid.DCEP)
+    line.run(60.0)
+    assert line.take(0)[-1] == ChannelsDown("too many data channels")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_the_peer_sends_never_raises(data: st.DataObject) -> None:
+    line, channels, peer = beside()
+    stream = st.integers(0, 4) | st.just(65_534)
+    payload = st.binary(min_size=1, max_size=30) | st.sampled_from([ACK, Open(label="x").encode()])
+    for _ in range(data.draw(st.integers(1, 15))):
+        match data.draw(st.integers(0, 5)):
+            case 0:
+                peer.reset_stream(line.now, data.draw(stream))
+            case 1:
+                channels.open(line.now, "ours")
+            case 2:
+                channels.close(line.now, data.draw(st.integers(0, 5)))
+            case _:
+                ppid = data.draw(st.sampled_from([*Ppid, Ppid.DCEP, Ppid.DCEP, 0]))
+                peer.send(line.now, data.draw(stream), data.draw(payload), ppid=ppid, ordered=data.draw(st.booleans()))
+        line.run(data.draw(st.sampled_from([0.0, 0.05, 1.0])))
+    line.run(5.0)
+    assert channels.state is AssociationState.ESTABLISHED
 
 
 # Messages
