@@ -51,6 +51,11 @@ class RoundTrip:
         self._doublings = 0
 
     @property
+    def reordering(self) -> float:
+        """By how much packets may overtake each other: a quarter of the round trip (RFC 8985 §6.2), more if it varies."""
+        return max(self.smoothed / 4, min(self.variance, self.smoothed))
+
+    @property
     def rto(self) -> float:
         """How long to wait for an acknowledgement now."""
         rto = self._rto

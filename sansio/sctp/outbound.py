@@ -1,8 +1,8 @@
 """The sending half: messages queued by stream, cut into chunks, sent, acknowledged, sent again or abandoned.
 
 RFC 9260 §6.1 (transmission), §6.3 (T3-rtx), §6.9 (fragmentation), §7.2.4 (fast retransmit); RFC 3758 §3.5 (partial
-reliability). From RFC 8985 the ideas of loss detection by time (a chunk is lost when one sent well after it arrived) and
-of the tail loss probe. Not done: I-DATA, so a message once begun goes out whole before the next.
+reliability). From RFC 8985 the ideas of loss detection by time (recovery.py) and of the tail loss probe. Not done: I-DATA,
+so a message once begun goes out whole before the next.
 
 Theory of operation. `SendQueue` (queue.py) hands out the messages. A chunk gets its TSN when it is first sent and then lives
 in `_sent` until the cumulative TSN passes it, in one of four states:
@@ -16,8 +16,9 @@ its lifetime is over; if its last part never had a TSN, one is used up for it, s
 message and no receiver waits for it (dcsctp does the same; else usrsctp peers choke, pion/sctp issue 104). `forward_tsn`
 then tells the peer to skip, again with every timeout and stale SACK until it has.
 
-Timers: T3-rtx while anything is unacknowledged. The probe fires two round trips after the last chunk left and sends the
-newest chunk again, so that a lost tail costs that and not a whole RTO; its SACK shows any earlier hole.
+Timers: T3-rtx while anything is unacknowledged. The reordering timer judges a chunk that was overtaken and may still come.
+The probe fires two round trips after the last chunk left, once for each acknowledgement or timeout, and sends the newest
+chunk again, so that a lost tail costs that and not a whole RTO; its SACK shows any earlier hole.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from .chunks import DATA_BEGIN, DATA_END, DATA_IMMEDIATE, DATA_UNORDERED, encode
 from .config import SctpConfig
 from .congestion import CongestionWindow, RoundTrip
 from .queue import Outgoing, SendQueue
+from .recovery import Overtaking
 
 IN_FLIGHT, LOST, ACKED, ABANDONED = range(4)
 _DATA_HEADER_BYTES = 16
@@ -67,15 +69,17 @@ class Outbound:
         "_full_bytes",
         "_has_credit",
         "_in_flight_bytes",
-        "_last_was_immediate",
         "_lost",
-        "_newly_acked_sent_at",
+        "_needs_judgement",
         "_next_tsn",
+        "_overtaking",
         "_peer_window_bytes",
         "_probe_at",
         "_probed",
+        "_reorder_at",
         "_rtx_at",
         "_sample",
+        "_sample_sent_at",
         "_sent",
         "acked_tsn",
         "partial_reliability",
@@ -103,12 +107,13 @@ class Outbound:
         self._peer_window_bytes = 0
         self._burst_bytes = 0
         self._has_credit = False  # one packet may pass the congestion window: fast retransmit, probe
-        self._newly_acked_sent_at = -1.0
-        self._sample = -1.0
-        self._last_was_immediate = False
+        self._overtaking = Overtaking(round_trip)
+        self._sample_sent_at = self._sample = -1.0  # of the SACK at hand
+        self._needs_judgement = False
         self._forward_due = False
         self._forward_at = 0.0
         self._rtx_at: float | None = None
+        self._reorder_at: float | None = None
         self._probe_at: float | None = None
         self._probed = False
 
@@ -128,16 +133,19 @@ class Outbound:
             return False
         was_full = self._in_flight_bytes + self._full_bytes > self.window.size_bytes
         advanced = cumulative > self.acked_tsn
-        self._newly_acked_sent_at = self._sample = -1.0
+        self._sample_sent_at = self._sample = -1.0
+        self._needs_judgement = bool(gaps)
         acked_bytes = self._ack_until(now, cumulative)
         highest_new, gap_bytes = self._ack_gaps(now, gaps) if gaps else (-1, 0)
         acked_bytes += gap_bytes
+        if gaps and advanced and self.window.is_recovering:
+            highest_new = self.acked_tsn + max(last for _, last in gaps)  # RFC 9260 §7.2.4: then every miss counts
         if self._sample >= 0:
             self.round_trip.add_sample(self._sample)
         self._peer_window_bytes = window_bytes
         self._advance()
         self.window.handle_ack(acked_bytes, cumulative, advanced=advanced, was_full=was_full)
-        if gaps:
+        if self._needs_judgement:
             self._find_lost(now, highest_new)
         self._note_progress(now, advanced=advanced, acked=acked_bytes > 0)
         self._repeat_forward(now)
@@ -150,6 +158,8 @@ class Outbound:
     def handle_timeout(self, now: float) -> None:
         if self._rtx_at is not None and self._rtx_at <= now:
             self._handle_rtx_timeout(now)
+        elif self._reorder_at is not None and self._reorder_at <= now:
+            self._find_lost(now, -1)
         elif self._probe_at is not None and self._probe_at <= now:
             self._handle_probe_timeout(now)
 
@@ -196,9 +206,12 @@ class Outbound:
         return encode_forward_tsn(until, skipped.items())
 
     def poll_timeout(self) -> float | None:
-        if self._rtx_at is None or self._probe_at is None:
-            return self._rtx_at if self._probe_at is None else self._probe_at
-        return min(self._rtx_at, self._probe_at)
+        if self._rtx_at is None:
+            return None  # the others run only beside it
+        at = self._rtx_at
+        if self._probe_at is not None and self._probe_at < at:
+            at = self._probe_at
+        return at if self._reorder_at is None else min(at, self._reorder_at)
 
     # Getters
 
@@ -253,13 +266,13 @@ class Outbound:
         else:
             self._lost.discard(tsn)
         self.queue.release(chunk.message.stream, len(chunk.payload))
-        elapsed = now - chunk.sent_at
-        if chunk.transmissions == 1:  # Karn: only what was sent once tells the round trip
-            if chunk.sent_at > self._newly_acked_sent_at:
-                self._newly_acked_sent_at = chunk.sent_at
-                self._sample = elapsed
-        elif elapsed >= self.round_trip.minimum:  # else the acknowledgement is of an earlier copy
-            self._newly_acked_sent_at = max(self._newly_acked_sent_at, chunk.sent_at)
+        is_repeated = chunk.transmissions > 1
+        self._overtaking.note_arrival(now, chunk.sent_at, tsn, is_repeated=is_repeated)
+        if is_repeated:
+            self._needs_judgement = True  # it may have overtaken chunks above it
+        elif chunk.sent_at > self._sample_sent_at:  # Karn: only what was sent once tells the round trip
+            self._sample_sent_at = chunk.sent_at
+            self._sample = now - chunk.sent_at
         return chunk.size_bytes
 
     def _handle_reneging(self) -> None:
@@ -275,7 +288,7 @@ class Outbound:
             self._probed = False
             self.round_trip.calm_down()
         if not self._sent:
-            self._rtx_at = self._probe_at = None
+            self._rtx_at = self._probe_at = self._reorder_at = None
             self.window.handle_idle()
         elif advanced:
             self._rtx_at = now + self.round_trip.rto  # RFC 9260 §6.3.2 R3
@@ -285,20 +298,22 @@ class Outbound:
     # Loss
 
     def _find_lost(self, now: float, highest_new: int) -> None:
-        """Judge what the gap blocks leave out: by count (RFC 9260 §7.2.4) and by time (RFC 8985 §6.2)."""
-        was_recovering = self.window.is_recovering
-        sent_before = self._newly_acked_sent_at - self.round_trip.smoothed / 4
+        """Judge what has been overtaken: by count (RFC 9260 §7.2.4) and by time (recovery.py)."""
         found = False
+        self._reorder_at = None
         for tsn in range(self.acked_tsn + 1, self._next_tsn):
             chunk = self._sent[tsn]
             if chunk.state != IN_FLIGHT:
                 continue
-            if tsn < highest_new or (was_recovering and tsn <= highest_new):
+            if tsn < highest_new:
                 chunk.misses += 1
-            is_late = self._newly_acked_sent_at >= 0 and chunk.sent_at < sent_before
+            deadline = self._overtaking.deadline(chunk.sent_at, tsn)
+            is_late = deadline is not None and deadline <= now
             if is_late or (chunk.misses == _MISSES_UNTIL_LOST and chunk.transmissions == 1):
                 self._lose(now, tsn, chunk)
                 found = True
+            elif deadline is not None and (self._reorder_at is None or deadline < self._reorder_at):
+                self._reorder_at = deadline
         if found and self.window.handle_loss(self._next_tsn - 1):
             self._has_credit = True
         self._advance()
@@ -315,8 +330,8 @@ class Outbound:
 
     def _handle_rtx_timeout(self, now: float) -> None:
         """T3-rtx expired (RFC 9260 §6.3.3)."""
-        self._rtx_at = self._probe_at = None
-        self._probed = True  # no probe until something is acknowledged
+        self._rtx_at = self._probe_at = self._reorder_at = None
+        self._probed = False
         self.round_trip.back_off()
         if self._in_flight_bytes:
             self.window.handle_timeout()
@@ -334,7 +349,8 @@ class Outbound:
             self._probe_at = None
             return
         delay = max(2 * self.round_trip.smoothed, _MIN_PROBE_DELAY)
-        if not self._last_was_immediate:
+        newest = self._sent.get(self._next_tsn - 1)
+        if newest is None or not newest.flags & DATA_IMMEDIATE:
             delay += self._config.sack_delay
         self._probe_at = now + delay
 
@@ -414,7 +430,6 @@ class Outbound:
             chunk.sent_at = now
             chunk.transmissions += 1
             self._in_flight_bytes += chunk.size_bytes
-            self._last_was_immediate = bool(chunk.flags & DATA_IMMEDIATE)
             room_bytes -= chunk.size_bytes
             chunks.append(self._encode(tsn, chunk))
             if tsn == self.acked_tsn + 1:
@@ -461,7 +476,6 @@ class Outbound:
             if message.max_retransmits != 0 and not self.queue.has_messages:
                 flags |= DATA_IMMEDIATE  # the last for now: a prompt SACK lets a loss be noticed sooner
         chunk = _Sent(message, flags, payload, now)
-        self._last_was_immediate = bool(flags & DATA_IMMEDIATE)
         self._sent[tsn] = chunk
         self._next_tsn = tsn + 1
         self._in_flight_bytes += chunk.size_bytes

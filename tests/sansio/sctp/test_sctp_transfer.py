@@ -365,21 +365,41 @@ def test_a_chunk_sent_well_before_one_that_arrived_is_lost() -> None:
     assert raw.hear(ChunkType.DATA) == first
 
 
-def test_a_timeout_sends_one_packet_and_doubles() -> None:
+def test_timeouts_send_one_packet_and_its_probe_and_double() -> None:
     raw = RawPeer().connect()
     raw.machine.send(raw.now, 1, bytes(30_000), ppid=53)
-    raw.hear(ChunkType.DATA)
+    first = raw.hear(ChunkType.DATA)[0]
     times = []
-    for _ in range(7):
+    for _ in range(12):
         due = raw.machine.poll_timeout()
         assert due is not None
         raw.now = due
         raw.machine.handle_timeout(due)
         times.append(due)
         heard = raw.hear(ChunkType.DATA)
-        assert len(heard) == 1 or due == times[0], "the first is the probe, which goes along with new data"
-    waits = [round(later - earlier, 2) for earlier, later in pairwise(times[1:])]
-    assert waits == [0.8, 1.6, 3.0, 3.0, 3.0], "at most libwebrtc's ceiling"
+        assert [body[:4] for body in heard] == [first[:4]] or due == times[0], "only the first probe found more to send"
+    timeouts = times[1::2]
+    waits = [round(later - earlier, 1) for earlier, later in pairwise(timeouts)]
+    assert waits == [1.0, 1.8, 3.2, 3.2, 3.2], "doubling up to libwebrtc's ceiling, counted from the probe"
+
+
+def test_a_chunk_overtaken_by_one_of_the_same_moment_is_given_a_little_time() -> None:
+    raw = RawPeer().connect()
+    raw.machine.send(raw.now, 1, b"warm up", ppid=53)
+    raw.hear(ChunkType.DATA)
+    raw.now += 0.1
+    raw.ack(0)
+    raw.machine.send(raw.now, 1, bytes(3 * 1160), ppid=53)
+    sent = raw.hear(ChunkType.DATA)
+    sent_at = raw.now
+    raw.now += 0.1
+    raw.ack(0, [(2, 3)])
+    assert raw.hear(ChunkType.DATA) == []
+    due = raw.machine.poll_timeout()
+    assert due is not None
+    assert sent_at + 0.12 < due < sent_at + 0.16
+    raw.wait(due - raw.now)
+    assert raw.hear(ChunkType.DATA) == sent[:1]
 
 
 def test_a_peer_that_takes_back_an_acknowledgement_gets_the_data_again() -> None:
