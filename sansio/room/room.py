@@ -427,6 +427,7 @@ class Room:
             self._set_permission(now, member, permission)
         participant.token_is_stale = True
         self.announce(now, member, urgent=True)
+        self._flush_updates(now)  # ahead of the request's response: SDKs build their next change on what they were told
 
     def _set_permission(self, now: float, member: Member, permission: models.ParticipantPermission) -> None:
         kept = models.ParticipantPermission()
