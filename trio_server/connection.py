@@ -76,15 +76,26 @@ def listen(address: str, port: int) -> socket.socket:
 async def serve_connections(app: Any, config: Config, sockets: Sequence[socket.socket]) -> None:
     """Accept and serve until cancelled."""
     wrapped, context = ASGIWrapper(app), WorkerContext(None)
+    writes: set[trio.CancelScope] = set()
 
     async def handle(stream: trio.SocketStream) -> None:
-        await _Connection(wrapped, config, context, ConnectionState({}), stream).run()
+        await _Connection(writes, wrapped, config, context, ConnectionState({}), stream).run()
 
-    await trio.serve_listeners(handle, [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets])
+    listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets]
+    async with trio.open_nursery() as nursery:
+        try:
+            await trio.serve_listeners(handle, listeners, handler_nursery=nursery)
+        finally:
+            for scope in writes:
+                scope.shield = False  # the end waits for nobody who does not read
 
 
 class _Connection(TCPServer):  # type: ignore[misc]
     """One connection."""
+
+    def __init__(self, writes: set[trio.CancelScope], *rest: Any) -> None:
+        super().__init__(*rest)
+        self._writes = writes
 
     async def run(self) -> None:
         with trio.CancelScope() as self._scope:
@@ -102,13 +113,17 @@ class _Connection(TCPServer):  # type: ignore[misc]
             self._scope.cancel()  # nothing of it may go on, such as an application that has not read its request
 
     async def _write(self, data: bytes) -> None:
+        """Whole or not at all, even if the writer is cancelled: half a frame would garble all that follows."""
         async with self.send_lock:
-            try:
-                with trio.CancelScope(deadline=trio.current_time() + WRITE_TIMEOUT, shield=True) as scope:
+            with trio.CancelScope(deadline=trio.current_time() + WRITE_TIMEOUT, shield=True) as scope:
+                self._writes.add(scope)
+                try:
                     await self.stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                await self.protocol.handle(Closed())
-                return
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    await self.protocol.handle(Closed())
+                    return
+                finally:
+                    self._writes.discard(scope)
         if scope.cancelled_caught:
             log.info("write timed out")
             await trio.aclose_forcefully(self.stream)

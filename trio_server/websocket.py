@@ -18,11 +18,14 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import attrs
+import structlog
 import trio
 
 from sansio import HttpRequest, SessionId
 
 from .engine import Engine
+
+log = structlog.get_logger("atrium.http")
 
 VERDICT_TIMEOUT = 15.0
 """Seconds that the core may think about an upgrade; clients wait no longer than that."""
@@ -71,6 +74,8 @@ class WebSocketSession:
                 nursery.start_soon(self._write, nursery.cancel_scope, send)
                 await self._read(session, receive)
                 nursery.cancel_scope.cancel()  # nobody is left to write to
+        except* Exception as errors:  # hypercorn's, when the peer broke the handshake
+            log.info("connection failed", error=repr(errors.exceptions[0]))
         finally:
             self._engine.over(session)
 

@@ -55,6 +55,8 @@ class FakeCore:
         self._note("message", (session, data))
         if data == b"leave":
             self.commands += [Send(session, b"bye"), Close(session=session)]
+        elif data == b"fills":
+            self.commands += [Send(session, bytes(1 << 16)) for _ in range(200)]
         elif data == b"flood":
             self.commands += [Send(session, bytes(1 << 16)) for _ in range(2000)]
         else:

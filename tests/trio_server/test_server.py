@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -17,7 +18,7 @@ import trio
 from fake_core import FakeCore
 from trio_websocket import ConnectionClosed, ConnectionRejected, open_websocket_url
 
-from trio_server import connection
+from trio_server import app, connection
 from trio_server.app import Running, StartError, serve
 from trio_server.config import ServerConfig, Setting, load
 from trio_server.net import AddressFilter
@@ -28,6 +29,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """Let what trio-websocket left open be found here, where it is forgiven."""
+    yield
+    gc.collect()
 
 
 def config(**flags: object) -> ServerConfig:
@@ -146,8 +154,28 @@ UPGRADE = (
 )
 
 
-async def test_a_client_that_reads_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "WRITE_TIMEOUT", 0.2)
+async def test_frames_before_the_upgrade_is_answered_end_the_connection() -> None:
+    async with server() as here:
+        stream = await trio.open_tcp_stream("127.0.0.1", here.running.port)
+        await stream.send_all(UPGRADE + b"\x82\x85\0\0\0\0early")
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 400 ")
+        await stream.aclose()
+        with trio.fail_after(2):
+            await here.running.engine.wait_all_over()
+        assert here.core.names() == ["connect", "disconnect"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "seconds"),
+    [
+        pytest.param(b"\x82\x85\0\0\0\0fills", 0.3, id="full socket"),
+        pytest.param(b"\x82\x85\0\0\0\0flood", 0, id="full outbox"),
+    ],
+)
+async def test_a_client_that_reads_nothing_is_dropped(
+    frame: bytes, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "WRITE_TIMEOUT", 0.3)
     async with server() as here:
         with socket.socket() as raw:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -155,11 +183,13 @@ async def test_a_client_that_reads_nothing_is_dropped(monkeypatch: pytest.Monkey
             stream = trio.SocketStream(trio.socket.from_stdlib_socket(raw.dup()))
             await stream.socket.connect(("127.0.0.1", here.running.port))
             await stream.send_all(UPGRADE)
-            await stream.send_all(b"\x82\x85\0\0\0\0flood")
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 101 ")
+            start = trio.current_time()
+            await stream.send_all(frame)
             with trio.fail_after(5):
-                while "disconnect" not in here.core.names():
-                    await trio.sleep(0.01)
                 await here.running.engine.wait_all_over()
+            assert trio.current_time() - start >= seconds
+            assert here.core.names() == ["connect", "message", "disconnect"]
             await stream.aclose()
 
 
@@ -224,6 +254,23 @@ async def test_the_end_is_said_to_everybody() -> None:
             await ws.get_message()
     assert trio.current_time() - start < 1
     assert here.core.names()[:3] == ["connect", "drain", "close"]
+
+
+async def test_the_end_does_not_wait_for_who_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "WRITE_TIMEOUT", 60)
+    monkeypatch.setattr(app, "GOODBYE_TIMEOUT", 0.2)
+    async with server() as here:
+        stream = await trio.open_tcp_stream("127.0.0.1", here.running.port)
+        await stream.send_all(UPGRADE)
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 101 ")
+        await stream.send_all(b"\x82\x85\0\0\0\0fills")
+        with trio.fail_after(2):
+            while "message" not in here.core.names():
+                await trio.sleep(0.01)
+        start = trio.current_time()
+        here.stop.set()
+    assert trio.current_time() - start < 1
+    await stream.aclose()
 
 
 async def test_a_drain_waits_for_rooms_to_empty() -> None:
