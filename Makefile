@@ -29,9 +29,7 @@ lint: $(VENV)/.test
 
 web:
 	@command -v npm >/dev/null || { echo "make web needs Node.js and npm (Debian: apt install nodejs npm)"; exit 1; }
-	cd examples/web && npm ci && npm run build
-	rm -rf trio_server/static
-	cp -r examples/web/dist trio_server/static
+	cd examples/web && npm ci --no-audit --no-fund && npm run build
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html
