@@ -26,7 +26,7 @@ from sansio.auth import Claims, VideoGrant, mint
 from sansio.ids import base62
 from sansio.ids import mint as mint_id
 
-from . import logs
+from . import demo, logs
 from .app import Running, StartError, serve
 from .config import DEV_KEYS, ConfigError, ServerConfig, Setting, load
 from .values import parse_keys, to_duration
@@ -39,6 +39,8 @@ except ImportError:  # not a Unix
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_TTL = "6h"
+ROOM = "demo"
+"""Where the first call is."""
 _FLAG_KEYS = {
     "port": ("port", "--port"),
     "udp_port": ("rtc.udp_port", "--udp-port"),
@@ -294,24 +296,44 @@ def _raise_file_limit() -> None:
 def _welcome(config: ServerConfig, running: Running) -> None:
     """What a person needs for a first call."""
     key, secret = next(iter(config.keys.items()))
-    host = _reachable(config)
+    host = f"{_reachable(config)}:{running.port}"
     now = time.time()
-    grant = VideoGrant(room_join=True, room="demo")
-    claims = Claims(issuer=key, identity="alice", video=grant, expires_at=now + to_duration(DEFAULT_TTL))
+
+    def token(identity: str) -> str:
+        return mint(attrs.evolve(demo.guest(key, ROOM, wallclock=now), identity=identity), secret, wallclock=now)
+
     console = Console(highlight=False, soft_wrap=True)
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim")
-    facts.add_row("URL", f"[bold]ws://{host}:{running.port}[/]")
+    facts.add_row("URL", f"[bold]ws://{host}[/]")
     facts.add_row("API key", key)
     facts.add_row("API secret", secret if DEV_KEYS.get(key) == secret else "(as given)")
-    facts.add_row("Demo", f"http://{host}:{running.port}/demo")
     facts.add_row("Media", f"UDP port {running.udp_port}")
     console.print("\n[bold]Atrium is running.[/]\n")
     console.print(facts)
-    console.print("\n[dim]A token for alice in room demo, good for six hours:[/]\n")
-    console.print(mint(claims, secret, wallclock=now), soft_wrap=True)
-    console.print("\n[dim]Next, a token for somebody else:[/]  atrium token --room demo --identity bob")
+    if demo.is_built():
+        console.print(
+            "\n[bold]Open this in two tabs for a call[/] [dim](whoever opens it is a guest of their own):[/]\n"
+        )
+        console.print(demo.link(host, token(demo.GUEST)), markup=False)
+    else:
+        console.print(
+            f"\nThe demo page is not built (http://{host}/demo says how). [bold]To listen without it, run:[/]\n"
+        )
+        console.print(_listener(f"ws://{host}", token("listener")), markup=False)
+    console.print(f"\n[dim]A token for alice in room {ROOM}, good for six hours:[/]\n")
+    console.print(token("alice"))
+    console.print(f"\n[dim]Next, a token for somebody else:[/]  atrium token --room {ROOM} --identity bob")
     console.print("[dim]Stop with[/]  Ctrl+C\n")
+
+
+def _listener(url: str, token: str) -> str:
+    """The commands that start the example that needs no browser."""
+    python = os.path.relpath(sys.executable) if sys.prefix != sys.base_prefix else "python3"
+    return (
+        f"{python} -m pip install -r examples/python/requirements.txt\n"
+        f"{python} examples/python/listener.py --url {url} --token {token}"
+    )
 
 
 def _reachable(config: ServerConfig) -> str:

@@ -8,7 +8,6 @@ leading slash is collapsed (clients join base URL and path naively), HEAD is a G
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,12 @@ from urllib.parse import parse_qsl
 
 import trio
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount
 
 from sansio import HttpRequest
-from sansio.auth import Claims, VideoGrant, mint
 
+from . import demo
 from .engine import Engine
 from .websocket import Receive, Send, WebSocketSession
 
@@ -31,11 +28,9 @@ BODY_TIMEOUT = 30.0
 """Seconds for a request body to arrive."""
 ANSWER_TIMEOUT = 120.0
 """Seconds for the core to answer; above every timeout of its own."""
-DEMO_TOKEN_SECONDS = 6 * 3600
 METHODS = "OPTIONS, HEAD, GET, POST, PATCH, DELETE"
 HTTP_VERSIONS = ("1.0", "1.1", "2")
 WEBSOCKET_PATHS = frozenset({"/rtc", "/rtc/v1", "/agent"})
-STATIC = Path(__file__).parent / "static"
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -46,13 +41,12 @@ def make_app(
     *,
     max_body_bytes: int,
     max_outbox_messages: int,
-    static: Path = STATIC,
+    static: Path = demo.STATIC,
     demo_keys: Mapping[str, str] | None = None,
 ) -> App:
     """The ASGI application. With `demo_keys` the demo page can ask for tokens; for development only."""
     gateway = Gateway(engine, max_body_bytes=max_body_bytes, max_outbox_messages=max_outbox_messages)
-    tokens = [Route("/demo/token", _DemoToken(demo_keys))] if demo_keys else []
-    app = Starlette(routes=[*tokens, *_demo(static), Mount("/", app=gateway)])
+    app = Starlette(routes=[*demo.routes(static, demo_keys), Mount("/", app=gateway)])
     return Front(app)
 
 
@@ -172,47 +166,3 @@ def _preflight(headers: Mapping[str, str]) -> dict[str, str]:
     if headers.get("access-control-request-private-network") == "true":
         answer["Access-Control-Allow-Private-Network"] = "true"
     return answer
-
-
-def _demo(static: Path) -> list[BaseRoute]:
-    if (static / "index.html").is_file():
-        return [
-            Route("/demo", lambda request: RedirectResponse(request.url.replace(path="/demo/"))),
-            Mount("/demo", app=StaticFiles(directory=static, html=True)),
-        ]
-    return [Route("/demo", _not_built), Route("/demo/", _not_built)]
-
-
-class _DemoToken:
-    """Join tokens for whoever asks: development binds loopback and has a key that everybody knows."""
-
-    def __init__(self, keys: Mapping[str, str]) -> None:
-        self._issuer, self._secret = next(iter(keys.items()))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        query = Request(scope).query_params
-        room, identity = query.get("room", ""), query.get("identity", "")
-        if not room or not identity:
-            await PlainTextResponse("room and identity are needed", 400)(scope, receive, send)
-            return
-        now = time.time()
-        grant = VideoGrant(room_join=True, room=room, can_update_own_metadata=True)
-        claims = Claims(issuer=self._issuer, identity=identity, name=query.get("name", ""), video=grant,
-                        expires_at=now + DEMO_TOKEN_SECONDS)  # fmt: skip
-        await JSONResponse({"token": mint(claims, self._secret, wallclock=now)})(scope, receive, send)
-
-
-async def _not_built(_: Request) -> Response:
-    return HTMLResponse(_NOT_BUILT, 404)
-
-
-_NOT_BUILT = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Atrium demo</title>
-<style>body { font: 1rem/1.5 system-ui; max-width: 36rem; margin: 4rem auto; padding: 0 1rem }</style>
-<h1>The demo is not built</h1>
-<p>The server runs. Its demo page is built from <code>examples/web</code>, which needs Node.js:</p>
-<pre>make web</pre>
-<p>Then start the server again.</p>
-"""
