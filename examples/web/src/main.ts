@@ -1,0 +1,102 @@
+/** From the form into the call, and from its end back. */
+
+import "./style.css";
+
+import { Room, VideoPresets, setLogLevel, type DisconnectReason } from "livekit-client";
+
+import { CallView } from "./call";
+import { announce, h } from "./dom";
+import { isGuest, ownToken, readClaims, readInvitation, suggestName, type Invitation } from "./invitation";
+import { JoinForm, type Entry } from "./join";
+import { ending, joinProblem } from "./problems";
+
+const NAME = "atrium.name";
+const IN_CALL = "atrium.in-call";
+
+const suggested = suggestName(); // not remembered, so that two tabs are two people
+const app = document.getElementById("app") as HTMLElement;
+setLogLevel("warn");
+
+function showForm(entry: Entry): JoinForm {
+  const form = new JoinForm(entry, (filled) => void join(filled, form));
+  show(form.element, "Join");
+  form.focus();
+  return form;
+}
+
+async function join(entry: Entry, form: JoinForm): Promise<void> {
+  form.busy(true);
+  const { invitation } = entry;
+  const room = new Room({ dynacast: true, videoCaptureDefaults: { resolution: VideoPresets.h720.resolution } });
+  const view = new CallView(room, shareable(entry), (reason) => showEnd(entry, reason)); // before the first event
+  try {
+    const token = await ownToken(invitation, entry.room, entry.name);
+    await room.connect(invitation.url, token);
+  } catch (error) {
+    form.busy(false);
+    form.complain(joinProblem(error, invitation.url));
+    return;
+  }
+  remember(entry);
+  show(view.element, room.name);
+  announce(`You joined ${room.name}`);
+  await view.open(entry);
+}
+
+function showEnd(entry: Entry, reason: DisconnectReason | undefined): void {
+  sessionStorage.removeItem(IN_CALL);
+  const { title, detail } = ending(reason);
+  const again = h("button", { type: "button", class: "primary", click: () => rejoin(entry) }, "Rejoin");
+  const back = h("button", { type: "button", class: "secondary", click: () => showForm(entry) }, "Back to the start");
+  const head = h("h1", {}, title);
+  show(h("main", { class: "card end" }, head, h("p", {}, detail), h("div", { class: "actions" }, again, back)), title);
+  again.focus();
+  announce(`${title}. ${detail}`);
+}
+
+function rejoin(entry: Entry): void {
+  void join(entry, showForm(entry));
+}
+
+function show(element: HTMLElement, title: string): void {
+  app.replaceChildren(element);
+  document.title = `${title} · Atrium`;
+}
+
+/** The link for others; none where the token is for one person. */
+function shareable({ invitation: { url, token }, room }: Entry): string | undefined {
+  const claims = readClaims(token);
+  if (claims && !isGuest(claims)) return undefined;
+  const query = token ? `url=${url}&token=${token}` : `url=${url}&room=${encodeURIComponent(room)}`;
+  return `${location.origin}${location.pathname}#${query}`;
+}
+
+function remember(entry: Entry): void {
+  if (entry.name !== suggested) localStorage.setItem(NAME, entry.name);
+  sessionStorage.setItem(IN_CALL, JSON.stringify(entry));
+}
+
+/** What a call that was reloaded goes on with. */
+function interrupted(invitation: Invitation): Entry | undefined {
+  const [navigation] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  const text = sessionStorage.getItem(IN_CALL);
+  sessionStorage.removeItem(IN_CALL);
+  if (!text || navigation?.type !== "reload") return undefined;
+  const entry = JSON.parse(text) as Entry;
+  return entry.invitation.token === invitation.token || !invitation.token ? entry : undefined;
+}
+
+function begin(): void {
+  const invitation = readInvitation(location);
+  const entry = interrupted(invitation);
+  if (entry) {
+    rejoin(entry);
+    return;
+  }
+  const room = new URLSearchParams(location.hash.slice(1)).get("room") ?? "demo";
+  const name = localStorage.getItem(NAME) ?? suggested;
+  showForm({ invitation, room, name, camera: true, microphone: true });
+}
+
+window.addEventListener("hashchange", () => location.reload()); // a new link pasted over the old one
+begin();
