@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from ..auth import Claims, bearer, verify
+from ..auth import Claims, VideoGrant, bearer, verify
 from ..config import Config, LimitConfig
 from ..errors import Refusal
 from ..outputs import HttpRequest
@@ -63,11 +63,13 @@ def parse_join(request: HttpRequest, config: Config, wallclock: float) -> Join:
     if claims is None or claims.video is None:
         raise Refusal("unauthenticated", NO_PERMISSIONS)
     wrapped = request.query.get("join_request", "")
-    if wrapped or request.path.startswith("/rtc/v1"):
-        join = _from_message(claims, _unwrap(wrapped, config.limit), request)
+    message = _unwrap(wrapped, config.limit) if wrapped or request.path.startswith("/rtc/v1") else None
+    _check_names(claims, claims.video, config.limit)
+    if message is None:
+        join = _from_query(claims, claims.video, request)
     else:
-        join = _from_query(claims, request)
-    _check(join, config.limit)
+        join = _from_message(claims, claims.video, message, request)
+    _check_sizes(join.claims, config.limit)
     return join
 
 
@@ -77,24 +79,26 @@ def claims_of(request: HttpRequest, config: Config, wallclock: float) -> Claims 
     return None if token is None else verify(token, config.keys, wallclock)
 
 
-def _check(join: Join, limit: LimitConfig) -> None:
-    video = join.claims.video
-    assert video is not None  # parse_join has looked
+def _check_names(claims: Claims, video: VideoGrant, limit: LimitConfig) -> None:
     if not video.room_join:
         raise Refusal("unauthenticated", "permissions denied")
-    identity, most = join.claims.identity, limit.max_participant_identity_length
-    if not identity:
+    if not claims.identity:
         raise Refusal("invalid_argument", "identity cannot be empty")
+    _check_identity(claims.identity, limit)
+    if not video.room:
+        raise Refusal("invalid_argument", "no room name")
+    if limit.max_room_name_length and len(video.room.encode()) > limit.max_room_name_length:
+        raise Refusal("invalid_argument", f"room name length exceeds limits: max length {limit.max_room_name_length}")
+
+
+def _check_identity(identity: str, limit: LimitConfig) -> None:
+    most = limit.max_participant_identity_length
     if most and len(identity.encode()) > most:
         raise Refusal("invalid_argument", f"participant identity length exceeds limits: max length {most}")
-    if not join.room:
-        raise Refusal("invalid_argument", "no room name")
-    if limit.max_room_name_length and len(join.room.encode()) > limit.max_room_name_length:
-        raise Refusal("invalid_argument", f"room name length exceeds limits: max length {limit.max_room_name_length}")
-    _check_sizes(join.claims, limit)
 
 
 def _check_sizes(claims: Claims, limit: LimitConfig) -> None:
+    _check_identity(claims.identity, limit)  # a publish suffix makes it longer
     if limit.max_metadata_size and len(claims.metadata.encode()) > limit.max_metadata_size:
         raise Refusal("invalid_argument", f"metadata size exceeds limits {limit.max_metadata_size}")
     if limit.max_participant_name_length and len(claims.name.encode()) > limit.max_participant_name_length:
@@ -111,12 +115,11 @@ def attributes_size(attributes: Mapping[str, str]) -> int:
 # v0
 
 
-def _from_query(claims: Claims, request: HttpRequest) -> Join:
+def _from_query(claims: Claims, video: VideoGrant, request: HttpRequest) -> Join:
     query = request.query
-    video = claims.video
-    assert video is not None  # parse_join has looked
-    attributes = _query_attributes(query.get("attributes", ""), is_strict=request.path.endswith("/validate"))
-    if attributes:
+    if query.get("attributes"):
+        _require_own_metadata(video)
+        attributes = _query_attributes(query["attributes"], is_strict=request.path.endswith("/validate"))
         claims = _with_attributes(claims, attributes)
     publish = query.get("publish", "")
     if publish:
@@ -162,10 +165,9 @@ def _client_of_query(query: Mapping[str, str], request: HttpRequest) -> models.C
 
 def _query_attributes(text: str, *, is_strict: bool) -> dict[str, str]:
     """The `attributes` parameter; undecodable ones are refused by validate and ignored by the socket, as LiveKit does."""
-    if not text:
-        return {}
     try:
         value = json.loads(_base64(text))
+        json.dumps(value, ensure_ascii=False).encode()  # lone surrogates are no text
     except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict) and all(isinstance(v, str) for v in value.values()):
@@ -214,11 +216,9 @@ def _gunzip(data: bytes, most: int) -> bytes:
     return out
 
 
-def _from_message(claims: Claims, message: rtc.JoinRequest, request: HttpRequest) -> Join:
-    video = claims.video
-    assert video is not None  # parse_join has looked
-    if (message.metadata or message.participant_attributes) and not video.update_metadata_allowed:
-        raise Refusal("unauthenticated", NO_PERMISSIONS)
+def _from_message(claims: Claims, video: VideoGrant, message: rtc.JoinRequest, request: HttpRequest) -> Join:
+    if message.metadata or message.participant_attributes:
+        _require_own_metadata(video)
     if message.metadata:
         claims = attrs.evolve(claims, metadata=message.metadata)
     if message.participant_attributes:
@@ -244,6 +244,11 @@ def _from_message(claims: Claims, message: rtc.JoinRequest, request: HttpRequest
 
 
 # Both
+
+
+def _require_own_metadata(video: VideoGrant) -> None:
+    if not video.update_metadata_allowed:
+        raise Refusal("unauthenticated", NO_PERMISSIONS)
 
 
 def _with_attributes(claims: Claims, attributes: dict[str, str]) -> Claims:
