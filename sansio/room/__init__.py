@@ -8,6 +8,11 @@ from .client import ClientTraits as ClientTraits
 from .member import Member as Member
 from .member import MemberTimer as MemberTimer
 from .member import Settings as Settings
+from .messages import Action as Action
+from .messages import leave_message as leave_message
+from .messages import others as others
+from .options import RoomContext as RoomContext
+from .options import RoomOptions as RoomOptions
 from .outbox import Frame as Frame
 from .participant import DisconnectReason as DisconnectReason
 from .participant import Participant as Participant
@@ -16,10 +21,5 @@ from .permission import may_publish as may_publish
 from .permission import permission_of as permission_of
 from .permission import source_names as source_names
 from .registry import Rooms as Rooms
-from .room import Action as Action
 from .room import Room as Room
-from .room import RoomContext as RoomContext
-from .room import RoomOptions as RoomOptions
-from .room import leave_message as leave_message
-from .room import others as others
 from .rpc import RpcResult as RpcResult

@@ -14,8 +14,9 @@ from ..outputs import Command
 from ..timers import DeadlineHeap
 from ..transport import PeerEvent
 from .member import Member
+from .options import RoomContext, RoomOptions, RoomWishes
 from .participant import DisconnectReason
-from .room import Room, RoomContext, RoomOptions, RoomWishes
+from .room import Room
 from .rpc import RpcResult
 from .transport_input import handle_peer_event
 

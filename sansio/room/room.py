@@ -3,23 +3,19 @@
     open --last user left, nobody came, deleted, server ends--> closed (final)
 
 The room owns its members and lets specialists act across them: `TrackRouter` (who receives which track), `DataRouter` (data),
-`Updates` (who is told of whose changes), `SpeakerWatch` and `QualityWatch`. Its own business is membership: admission,
-duplicates, resumption, departure, closing, and the draining of members that something happened to.
+`Updates` (who is told of whose changes), `Media` (what publications and down tracks want of each other). Its own business is
+membership: admission, duplicates, resumption, departure, closing, and the draining of members that something happened to.
 
 Whatever acts on a member puts it among the touched ones; `drain` then takes the events of its publisher and subscriber, which
-may touch others, until all is quiet, negotiates, and gathers what goes out. Deadlines of members, publications and down tracks
-are in one heap. A room is fed by its registry only, and asked for frames, sockets to close and events after each input.
+may touch others, until all is quiet, negotiates, and gathers what goes out. Deadlines of the room and its members are in one
+heap. A room is fed by its registry only, and asked for frames, sockets to close and events after each input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol, TypeAlias
+from enum import Enum
+from typing import TypeAlias
 
-import attrs
-
-from ..config import Config
-from ..entropy import Entropy
 from ..errors import DropReason, Refusal
 from ..events import (
     Event,
@@ -33,19 +29,17 @@ from ..events import (
 from ..events import TrackPublished as TrackPublishedEvent
 from ..events import TrackSubscribed as TrackSubscribedEvent
 from ..events import TrackUnpublished as TrackUnpublishedEvent
-from ..ids import Identity, PeerId, RoomName, RoomSid, SessionId, base62
-from ..kernel import Kernel
+from ..ids import PeerId, RoomName, RoomSid, SessionId, base62
 from ..outputs import Close, Command, Send
-from ..sdp import Capabilities
-from ..sfu import DownTrack, MaxLayerChanged
 from ..timers import DeadlineHeap
-from ..transport import Endpoint
-from ..wallclock import WallClock
 from ..wire import models, rtc
 from .data_router import DataRouter
 from .links import Links
+from .media import Media
 from .member import REFRESH_INTERVAL_S, Member, MemberTimer, Settings
-from .observers import QUALITY_INTERVAL_S, QualityWatch, SpeakerWatch, tell_speakers
+from .messages import Action, count, first_info, leave_message
+from .observers import tell_speakers
+from .options import RoomContext, RoomOptions
 from .outbox import Frame
 from .participant import DisconnectReason, Participant, State
 from .publication import Publication
@@ -56,107 +50,30 @@ from .subscription import Subscription
 from .tracks import TrackRouter
 from .updates import Updates
 
-Action = rtc.LeaveRequest.Action
 COUNTS_INTERVAL_S = 5.0
 """Least seconds between two room updates that only change counts."""
 CLOSED_REASON_NAMES = {int(DisconnectReason.ROOM_CLOSED): "idle", int(DisconnectReason.ROOM_DELETED): "deleted"}
 
 
-@attrs.frozen(kw_only=True)
-class RoomContext:
-    """What all rooms of a node share."""
+class RoomTimer(Enum):
+    """Keys of the room's own deadlines in its heap."""
 
-    config: Config
-    kernel: Kernel
-    endpoint: Endpoint
-    entropy: Entropy
-    wallclock: WallClock
-    capabilities: Capabilities
+    IDLE = "idle"
+    UPDATES = "updates"
+    COUNTS = "counts"
+    RPC = "rpc"
 
 
-@attrs.define(kw_only=True)
-class RoomOptions:
-    """What may be said of a room when it is made."""
-
-    name: RoomName
-    empty_timeout: int
-    departure_timeout: int
-    max_participants: int
-    metadata: str = ""
-    sync_streams: bool = False
-    """Whether camera and microphone of a publisher share a stream towards subscribers, so that they are kept in step."""
-
-    def fill(self, wanted: RoomWishes) -> None:
-        """Take over what the wishes name."""
-        self.empty_timeout = wanted.empty_timeout or self.empty_timeout
-        self.departure_timeout = wanted.departure_timeout or self.departure_timeout
-        self.max_participants = wanted.max_participants or self.max_participants
-        self.metadata = wanted.metadata or self.metadata
-        self.sync_streams = wanted.sync_streams or self.sync_streams
-
-
-class RoomWishes(Protocol):
-    """What a preset, a token's room configuration and a CreateRoom request have in common."""
-
-    @property
-    def empty_timeout(self) -> int: ...
-    @property
-    def departure_timeout(self) -> int: ...
-    @property
-    def max_participants(self) -> int: ...
-    @property
-    def metadata(self) -> str: ...
-    @property
-    def sync_streams(self) -> bool: ...
-
-
-@attrs.frozen(kw_only=True)
-class RoomTimer:
-    """Key of the room's own deadlines in its heap."""
-
-    name: str
-
-
-IDLE = RoomTimer(name="idle")
-UPDATES = RoomTimer(name="updates")
-COUNTS = RoomTimer(name="counts")
-SPEAKERS = RoomTimer(name="speakers")
-RPC = RoomTimer(name="rpc")
-QUALITY = RoomTimer(name="quality")
-
-Timed: TypeAlias = RoomTimer | Member | Publication | DownTrack
+Timed: TypeAlias = RoomTimer | Member
 
 
 class Room:
     """One room."""
 
     __slots__ = (
-        "_by_sid",
-        "_close_sessions",
-        "_counts_changed_at",
-        "_deadlines",
-        "_down_track_owner",
-        "_events",
-        "_touched",
-        "_unflushed",
-        "context",
-        "created_at",
-        "data",
-        "gone_peers",
-        "info",
-        "is_closed",
-        "last_left_at",
-        "members",
-        "new_peers",
-        "options",
-        "quality",
-        "rpc",
-        "sid",
-        "sif_trailer",
-        "someone_joined",
-        "speakers",
-        "tracks",
-        "updates",
+        "_by_sid", "_close_sessions", "_counts_changed_at", "_deadlines", "_events", "_touched", "_unflushed", "context",
+        "created_at", "data", "gone_peers", "info", "is_closed", "last_left_at", "media", "members", "new_peers", "options", "rpc",
+        "sid", "sif_trailer", "someone_joined", "tracks", "updates",
     )  # fmt: skip
 
     def __init__(self, now: float, sid: RoomSid, options: RoomOptions, context: RoomContext) -> None:
@@ -171,10 +88,10 @@ class Room:
         self.data = DataRouter(self.members)
         self.rpc = RpcCalls(context.entropy)
         self.updates = Updates(context.config.room.update_batch_target_size)
-        self.speakers = SpeakerWatch(context.kernel, context.config.audio)
-        self.quality = QualityWatch(context.kernel)
+        self.media = Media(
+            self.members, self._by_sid, self._touched, self.tracks, kernel=context.kernel, audio=context.config.audio
+        )
         self._deadlines: DeadlineHeap[Timed] = DeadlineHeap()
-        self._down_track_owner: dict[DownTrack, tuple[Member, Subscription]] = {}
         self._events: list[Event] = []
         self._close_sessions: list[SessionId] = []
         self.new_peers: list[tuple[PeerId, Member]] = []
@@ -187,27 +104,9 @@ class Room:
         self.is_closed = False
         self.sif_trailer = base62(context.entropy, 32).encode()
         self._counts_changed_at: float | None = None
-        self.info = self._first_info(now)
-        self._deadlines.set(IDLE, now + options.empty_timeout)
+        self.info = first_info(now, sid, options, context)
+        self._deadlines.set(RoomTimer.IDLE, now + options.empty_timeout)
         self._events.append(RoomStarted(room=options.name, sid=sid))
-
-    def _first_info(self, now: float) -> models.Room:
-        created_ms = self.context.wallclock.milliseconds(now)
-        options = self.options
-        return models.Room(
-            sid=self.sid,
-            name=options.name,
-            empty_timeout=options.empty_timeout,
-            departure_timeout=options.departure_timeout,
-            max_participants=options.max_participants,
-            creation_time=created_ms // 1000,
-            creation_time_ms=created_ms,
-            turn_password=base62(self.context.entropy, 32),
-            enabled_codecs=[
-                models.Codec(mime=c.mime, fmtp_line=c.fmtp_line) for c in self.context.config.room.enabled_codecs
-            ],
-            metadata=options.metadata,
-        )
 
     # Membership
 
@@ -272,7 +171,7 @@ class Room:
         self.announce(now, member, urgent=participant.is_agent)
         self.tracks.reconcile(now, member)
         self.data.reconcile(member)
-        self._start_watches(now)
+        self.media.start_watches(now)
         self.touch(member)
 
     def resume(self, now: float, member: Member, session: SessionId) -> None:
@@ -332,10 +231,9 @@ class Room:
         # Clients that know one identity by its newest sid need no goodbye to the older one.
         if not (is_replaced and all(m.participant.client.replaces_by_identity for m in self.members.values())):
             self.updates.push(now, participant, urgent=True, room_size=len(self.members))
-            self._deadlines.set(UPDATES, self.updates.poll_timeout())
+            self._deadlines.set(RoomTimer.UPDATES, self.updates.poll_timeout())
         self.rpc.participant_left(participant.identity)
-        self.speakers.forget(participant.sid)
-        self.quality.forget(participant.sid)
+        self.media.forget_member(member)
         self.last_left_at = now
         self._count_changed(now)
         self._set_idle_deadline(now)
@@ -392,7 +290,7 @@ class Room:
         """Call a member's RPC method; the result comes out of `rpc.poll_results` under `ref`."""
         routed = self.rpc.start(now, ref, identity, method, payload, timeout_ms)
         self.data.forward(now, routed, reliable=True)
-        self._deadlines.set(RPC, self.rpc.poll_timeout())
+        self._deadlines.set(RoomTimer.RPC, self.rpc.poll_timeout())
 
     # What members are told
 
@@ -405,7 +303,7 @@ class Room:
         else:
             urgent = urgent or member.participant.is_publisher
             self.updates.push(now, member.participant, urgent=urgent, room_size=len(self.members))
-            self._deadlines.set(UPDATES, self.updates.poll_timeout())
+            self._deadlines.set(RoomTimer.UPDATES, self.updates.poll_timeout())
         self.touch(member)
 
     def broadcast(self, message: rtc.SignalResponse | Frame) -> None:
@@ -443,27 +341,18 @@ class Room:
         self.tracks.reconcile(now, member)
         self.data.reconcile(member)
 
-    def settings_changed(self, now: float, subscription: Subscription) -> None:
-        """A subscriber asked for other layers; settle what follows."""
-        if subscription.down_track is not None:
-            self.drain_down_track(now, subscription.down_track)
-        self.drain_publication(now, subscription.publication)
-
     def set_metadata(self, now: float, metadata: str) -> None:
         self.options.metadata = self.info.metadata = metadata
         self.broadcast_info(now)
 
     def broadcast_info(self, now: float) -> None:
         self._counts_changed_at = None
-        self._deadlines.set(COUNTS, None)
+        self._deadlines.set(RoomTimer.COUNTS, None)
         self.broadcast(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.room_info())))
 
     def room_info(self) -> models.Room:
         """The room as it is now."""
-        members = self.members.values()
-        self.info.num_participants = sum(not m.participant.is_dependent for m in members)
-        self.info.num_publishers = sum(m.participant.is_publisher for m in members)
-        self.info.active_recording = any(m.participant.is_recorder for m in members)
+        count(self.info, self.members.values())
         return self.info
 
     def _count_changed(self, now: float) -> None:
@@ -473,14 +362,14 @@ class Room:
             self.broadcast_info(now)
         elif self._counts_changed_at is None:
             self._counts_changed_at = now
-            self._deadlines.set(COUNTS, now + COUNTS_INTERVAL_S)
+            self._deadlines.set(RoomTimer.COUNTS, now + COUNTS_INTERVAL_S)
 
     def _flush_updates(self, now: float) -> None:
         infos = self.updates.take_due(now)
         if infos:
             for frame in self.updates.frames(infos):
                 self.broadcast(frame)
-        self._deadlines.set(UPDATES, self.updates.poll_timeout())
+        self._deadlines.set(RoomTimer.UPDATES, self.updates.poll_timeout())
 
     # Draining
 
@@ -556,7 +445,7 @@ class Room:
                 case Changed(publication):
                     member.participant.set_tracks(member.publisher.infos)
                     self.announce(now, member, urgent=True)
-                    self.drain_publication(now, publication)
+                    self.media.drain_publication(now, publication)
                 case Unpublished(publication=publication, by_server=by_server):
                     self._unpublished(now, member, publication, by_server)
 
@@ -577,8 +466,8 @@ class Room:
         if not was_publisher:
             self._count_changed(now)
         self.tracks.offer(now, publication)
-        self._start_watches(now)
-        self.drain_publication(now, publication)
+        self.media.start_watches(now)
+        self.media.drain_publication(now, publication)
 
     def _unpublished(self, now: float, member: Member, publication: Publication, by_server: bool) -> None:
         participant = member.participant
@@ -586,9 +475,7 @@ class Room:
             message = rtc.TrackUnpublishedResponse(track_sid=publication.sid)
             participant.outbox.send(rtc.SignalResponse(track_unpublished=message))
         self.tracks.unpublished(now, publication)
-        for subscription in list(publication.subscriptions.values()):
-            self._forget_down_track(subscription)
-        self._deadlines.set(publication, None)
+        self.media.forget_publication(publication)
         participant.set_tracks(member.publisher.infos)
         if not member.is_closed:
             self.announce(now, member, urgent=True)
@@ -602,123 +489,47 @@ class Room:
                 case Bound(subscription):
                     self._bound(now, member, subscription)
                 case Unsubscribed(subscription):
-                    self._forget_down_track(subscription)
+                    self.media.forget_subscription(subscription)
                     self.tracks.unwanted(now, subscription)
-                    self.drain_publication(now, subscription.publication)
+                    self.media.drain_publication(now, subscription.publication)
 
     def _bound(self, now: float, member: Member, subscription: Subscription) -> None:
-        down_track = subscription.down_track
-        if down_track is None:
-            return
-        self._down_track_owner[down_track] = (member, subscription)
-        self.tracks.bound(subscription.publication, member)
-        owner = self._by_sid.get(subscription.publication.participant_sid)
+        publication = subscription.publication
+        self.tracks.bound(publication, member)
+        owner = self._by_sid.get(publication.participant_sid)
         if owner is not None:
             self.touch(owner)
         self._events.append(
-            TrackSubscribedEvent(
-                room=self.options.name, identity=member.participant.identity, track=subscription.publication.sid
-            )
+            TrackSubscribedEvent(room=self.options.name, identity=member.participant.identity, track=publication.sid)
         )
-        self.drain_down_track(now, down_track)
-        self.drain_publication(now, subscription.publication)
-
-    def _forget_down_track(self, subscription: Subscription) -> None:
-        for down_track in [d for d, (_, s) in self._down_track_owner.items() if s is subscription]:
-            del self._down_track_owner[down_track]
-            self._deadlines.set(down_track, None)
-
-    # Media machines
-
-    def drain_publication(self, now: float, publication: Publication) -> None:
-        """Pass on what a publication's machines want: feedback to its publisher, key frames to its subscribers."""
-        publisher = self._by_sid.get(publication.participant_sid)
-        if publisher is None or publication.ended:
-            return
-        for receiver in publication.receivers:
-            receiver.poll_events()
-            for down_track in receiver.poll_touched():
-                self.drain_down_track(now, down_track)
-        packets = publication.poll_rtcp()
-        if packets and publisher.links.publisher is not None:
-            publisher.links.publisher.peer.send_rtcp(now, packets)
-        if publication.dynacast is not None:
-            for changed in publication.dynacast.poll_events():
-                self.tracks.send_qualities(publication, changed)
-                self.touch(publisher)
-        self._deadlines.set(publication, publication.poll_timeout())
-
-    def drain_down_track(self, now: float, down_track: DownTrack) -> None:
-        """Pass on what a down track wants: reports to its subscriber, needs to dynacast."""
-        owner = self._down_track_owner.get(down_track)
-        if owner is None:
-            return
-        member, subscription = owner
-        packets = down_track.poll_rtcp()
-        if packets and member.links.sending is not None:
-            member.links.sending.peer.send_rtcp(now, packets)
-        is_changed = False
-        for event in down_track.poll_events():
-            if isinstance(event, MaxLayerChanged):
-                self.tracks.wanted(now, subscription, event.quality)
-                is_changed = True
-        self._deadlines.set(down_track, down_track.poll_timeout())
-        if is_changed:
-            self.drain_publication(now, subscription.publication)
+        self.media.bound(now, member, subscription)
 
     # Time
 
     def handle_timeout(self, now: float) -> None:
+        self.media.handle_timeout(now)
         for timed in self._deadlines.pop_due(now):
             match timed:
                 case Member():
                     self._member_due(now, timed)
-                case Publication():
-                    timed.handle_timeout(now)
-                    self.drain_publication(now, timed)
-                case DownTrack():
-                    timed.handle_timeout(now)
-                    self.drain_down_track(now, timed)
                 case RoomTimer():
                     self._room_due(now, timed)
 
     def poll_timeout(self) -> float | None:
-        return self._deadlines.next()
+        deadlines = (self._deadlines.next(), self.media.poll_timeout())
+        return min((at for at in deadlines if at is not None), default=None)
 
     def _room_due(self, now: float, timer: RoomTimer) -> None:
-        match timer.name:
-            case "idle":
+        match timer:
+            case RoomTimer.IDLE:
                 self._check_idle(now)
-            case "updates":
+            case RoomTimer.UPDATES:
                 self._flush_updates(now)
-            case "rpc":
+            case RoomTimer.RPC:
                 self.rpc.handle_timeout(now)
-                self._deadlines.set(RPC, self.rpc.poll_timeout())
-            case "counts":
+                self._deadlines.set(RoomTimer.RPC, self.rpc.poll_timeout())
+            case RoomTimer.COUNTS:
                 self.broadcast_info(now)
-            case "speakers":
-                self.speakers.due = None
-                self.speakers.observe(now, self.members.values())
-                self._start_watches(now)
-                self.touch_all()
-            case "quality":
-                self.quality.due = None
-                self.quality.observe(now, self.members.values())
-                self._start_watches(now)
-                self.touch_all()
-
-    def touch_all(self) -> None:
-        """Whoever has something in its outbox is to be drained."""
-        self._touched.update((sid, member) for sid, member in self._by_sid.items() if member.participant.outbox)
-
-    def _start_watches(self, now: float) -> None:
-        """Arm the loops that have something to watch and do not run yet."""
-        if self.speakers.due is None and any(member.publisher.publications for member in self.members.values()):
-            self.speakers.due = now + self.speakers.interval
-            self._deadlines.set(SPEAKERS, self.speakers.due)
-        if self.quality.due is None and self.members:
-            self.quality.due = now + QUALITY_INTERVAL_S
-            self._deadlines.set(QUALITY, self.quality.due)
 
     def _member_due(self, now: float, member: Member) -> None:
         for timer in member.timers.expire(now):
@@ -742,13 +553,13 @@ class Room:
                 case MemberTimer.SIMULATED_SPEECH:
                     sid = member.participant.sid
                     tell_speakers(self.members.values(), {sid: models.SpeakerInfo(sid=sid, level=0.0, active=False)})
-                    self.touch_all()
+                    self.media.touch_all()
         self.touch(member)
 
     def _set_idle_deadline(self, now: float) -> None:
         if any(not m.participant.is_dependent for m in self.members.values()):
             return
-        self._deadlines.set(IDLE, self._idle_at())
+        self._deadlines.set(RoomTimer.IDLE, self._idle_at())
 
     def _idle_at(self) -> float:
         if self.someone_joined and self.last_left_at is not None:
@@ -762,7 +573,7 @@ class Room:
         if at <= now:
             self.close(now, DisconnectReason.ROOM_CLOSED)
         else:
-            self._deadlines.set(IDLE, at)
+            self._deadlines.set(RoomTimer.IDLE, at)
 
     # Outputs and getters
 
@@ -804,14 +615,3 @@ class Room:
     @property
     def is_empty(self) -> bool:
         return not self.members
-
-
-def leave_message(reason: int, action: int) -> rtc.SignalResponse:
-    """A `leave` that old clients understand as well."""
-    leave = rtc.LeaveRequest(can_reconnect=action != Action.DISCONNECT, reason=reason, action=action)  # type: ignore[arg-type]
-    return rtc.SignalResponse(leave=leave)
-
-
-def others(members: Iterable[Member], but: Identity) -> list[models.ParticipantInfo]:
-    """What a newcomer is shown of everybody else."""
-    return [m.participant.info() for m in members if m.participant.identity != but and not m.participant.is_hidden]

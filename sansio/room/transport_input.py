@@ -28,8 +28,9 @@ from ..transport import (
 from .connection import Connection
 from .links import DATA_TRACK_LABEL, LOSSY_LABEL, RELIABLE_LABEL
 from .member import Member, MemberTimer
+from .messages import Action
 from .participant import DisconnectReason
-from .room import Action, Room
+from .room import Room
 
 GOODBYE_PATIENCE_S = 2.0
 """From a transport closed by its client to the leave message, or to asking for a resume."""
@@ -78,21 +79,21 @@ def _stream_bound(now: float, room: Room, member: Member, connection: Connection
     publication = member.publisher.publication_of_stream(event.stream)
     room.touch(member)
     if publication is not None:
-        room.drain_publication(now, publication)
+        room.media.drain_publication(now, publication)
 
 
 def _stream_unbound(now: float, room: Room, member: Member, connection: Connection, event: StreamUnbound) -> None:
     publication = member.publisher.publication_of_stream(event.stream)
     member.publisher.unbind(now, event.stream)
     if publication is not None:
-        room.drain_publication(now, publication)
+        room.media.drain_publication(now, publication)
 
 
 def _notice(now: float, room: Room, member: Member, connection: Connection, event: StreamNotice) -> None:
     publication = member.publisher.publication_of_stream(event.notice.stream)
     if publication is not None:
         publication.handle_notice(now, event.notice)
-        room.drain_publication(now, publication)
+        room.media.drain_publication(now, publication)
 
 
 def _rtcp(now: float, room: Room, member: Member, connection: Connection, event: RtcpReceived) -> None:
@@ -133,8 +134,8 @@ def _to_down_tracks(now: float, room: Room, member: Member, packet: Packet, ssrc
         if subscription is None or subscription.down_track is None:
             continue
         subscription.down_track.handle_rtcp(now, packet)
-        room.drain_down_track(now, subscription.down_track)
-        room.drain_publication(now, subscription.publication)
+        room.media.drain_down_track(now, subscription.down_track)
+        room.media.drain_publication(now, subscription.publication)
 
 
 def _channel_opened(now: float, room: Room, member: Member, connection: Connection, event: ChannelOpened) -> None:

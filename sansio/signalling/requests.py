@@ -95,7 +95,7 @@ def _subscription(now: float, room: Room, member: Member, update: rtc.UpdateSubs
 
 def _track_setting(now: float, room: Room, member: Member, settings: rtc.UpdateTrackSettings) -> None:
     for subscription in member.subscriber.set_settings(now, settings):
-        room.settings_changed(now, subscription)
+        room.media.settings_changed(now, subscription)
 
 
 def _subscription_permission(now: float, room: Room, member: Member, permission: rtc.SubscriptionPermission) -> None:

@@ -1,0 +1,63 @@
+"""What rooms are made with: what all of a node share, and what may be said of one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+
+from ..config import Config
+from ..entropy import Entropy
+from ..ids import RoomName
+from ..kernel import Kernel
+from ..sdp import Capabilities
+from ..transport import Endpoint
+from ..wallclock import WallClock
+
+
+@attrs.frozen(kw_only=True)
+class RoomContext:
+    """What all rooms of a node share."""
+
+    config: Config
+    kernel: Kernel
+    endpoint: Endpoint
+    entropy: Entropy
+    wallclock: WallClock
+    capabilities: Capabilities
+
+
+@attrs.define(kw_only=True)
+class RoomOptions:
+    """What may be said of a room when it is made."""
+
+    name: RoomName
+    empty_timeout: int
+    departure_timeout: int
+    max_participants: int
+    metadata: str = ""
+    sync_streams: bool = False
+    """Whether camera and microphone of a publisher share a stream towards subscribers, so that they are kept in step."""
+
+    def fill(self, wanted: RoomWishes) -> None:
+        """Take over what the wishes name."""
+        self.empty_timeout = wanted.empty_timeout or self.empty_timeout
+        self.departure_timeout = wanted.departure_timeout or self.departure_timeout
+        self.max_participants = wanted.max_participants or self.max_participants
+        self.metadata = wanted.metadata or self.metadata
+        self.sync_streams = wanted.sync_streams or self.sync_streams
+
+
+class RoomWishes(Protocol):
+    """What a preset, a token's room configuration and a CreateRoom request have in common."""
+
+    @property
+    def empty_timeout(self) -> int: ...
+    @property
+    def departure_timeout(self) -> int: ...
+    @property
+    def max_participants(self) -> int: ...
+    @property
+    def metadata(self) -> str: ...
+    @property
+    def sync_streams(self) -> bool: ...
