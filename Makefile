@@ -36,8 +36,10 @@ docs: $(VENV)/.docs
 
 fuzz: $(VENV)/.fuzz
 	@for target in fuzz/fuzz_*.py; do \
-		name=$$(basename $$target .py); corpus=fuzz/corpus/$${name#fuzz_}; mkdir -p $$corpus; \
-		echo "== $$name"; $(BIN)/python $$target -max_total_time=$(FUZZ_SECONDS) $$corpus || exit 1; \
+		name=$$(basename $$target .py); found=fuzz/found/$${name#fuzz_}; mkdir -p $$found; \
+		echo "== $$name"; \
+		$(BIN)/python $$target -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=fuzz/found/$$name- \
+			$$found fuzz/corpus/$${name#fuzz_} || exit 1; \
 	done
 
 clean:

@@ -1,0 +1,16 @@
+"""Compound RTCP: never raises; what was read writes to something that reads alike."""
+
+from __future__ import annotations
+
+from harness import main
+
+from sansio.rtcp import encode_compound, parse_compound
+
+
+def check(data: bytes) -> None:
+    packets = parse_compound(data)
+    assert parse_compound(encode_compound(packets)) == packets
+
+
+if __name__ == "__main__":
+    main(check)
