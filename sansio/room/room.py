@@ -72,8 +72,8 @@ class Room:
 
     __slots__ = (
         "_by_sid", "_close_sessions", "_counts_changed_at", "_deadlines", "_events", "_touched", "_unflushed", "context",
-        "created_at", "data", "gone_peers", "info", "is_closed", "last_left_at", "media", "members", "new_peers", "options", "rpc",
-        "sid", "sif_trailer", "someone_joined", "tracks", "updates",
+        "created_at", "data", "gone_peers", "info", "is_closed", "last_left_at", "media", "members", "new_peers", "options",
+        "rpc", "sid", "sif_trailer", "someone_joined", "tracks", "updates",
     )  # fmt: skip
 
     def __init__(self, now: float, sid: RoomSid, options: RoomOptions, context: RoomContext) -> None:

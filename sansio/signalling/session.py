@@ -114,16 +114,18 @@ class SignalSessions:
     # Joining
 
     def _parse(self, now: float, request: HttpRequest) -> Join:
-        wallclock = self._rooms.context.wallclock.seconds(now)
-        join = parse_join(request, self._config, wallclock)
+        join = parse_join(request, self._config, self._rooms.context.wallclock.seconds(now))
+        is_known = self._rooms.get(join.room) is not None
+        if join.is_reconnect and is_known:
+            return join  # what was let in may come back, however full the node is by now
         if self.is_draining:
             raise Refusal("unavailable", "server is shutting down")
         video = join.claims.video
         creates = self._config.room.auto_create or (video is not None and video.room_create)
-        if not creates and not join.is_reconnect and self._rooms.get(join.room) is None:
+        if not creates and not join.is_reconnect and not is_known:
             raise Refusal("not_found", ROOM_MISSING)
         limit = self._config.limit.num_tracks
-        if limit and self._rooms.num_tracks >= limit:
+        if limit and self._rooms.num_tracks >= limit and not join.is_reconnect:
             raise Refusal("unavailable", "node has exceeded its configured limit")
         return join
 
