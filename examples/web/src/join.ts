@@ -5,6 +5,11 @@ import { h, icon } from "./dom";
 import { isGuest, readClaims, type Invitation } from "./invitation";
 import type { Problem } from "./problems";
 
+const NAME = "atrium.name";
+
+/** What the visitor last called themselves. A suggested name is not remembered, so that two tabs are two people. */
+export const rememberedName = (): string | null => localStorage.getItem(NAME);
+
 export interface Entry extends Wish {
   invitation: Invitation;
   /** Of a visitor without a token. */
@@ -35,6 +40,7 @@ export class JoinForm {
     this.microphone.checked = entry.microphone;
     this.camera.checked = entry.camera;
     this.name.addEventListener("input", () => (this.givenName = this.name.value));
+    this.name.addEventListener("change", () => localStorage.setItem(NAME, this.givenName));
     this.details = h(
       "details",
       {},
@@ -96,7 +102,7 @@ export class JoinForm {
     this.title.textContent = claims?.room ? `Join “${claims.room}”` : "Join a call";
     this.name.value = somebody ? claims.name || claims.identity : this.givenName;
     this.name.readOnly = somebody === true;
-    (this.room.closest(".field") as HTMLElement).hidden = claims !== undefined;
+    (this.room.closest(".field") as HTMLElement).hidden = this.token.value.trim() !== "";
   }
 }
 

@@ -7,14 +7,13 @@ import { Room, VideoPresets, setLogLevel, type DisconnectReason } from "livekit-
 import { CallView } from "./call";
 import { announce, h } from "./dom";
 import { isGuest, ownToken, readClaims, readInvitation, suggestName, type Invitation } from "./invitation";
-import { JoinForm, type Entry } from "./join";
+import { JoinForm, rememberedName, type Entry } from "./join";
 import { ending, joinProblem } from "./problems";
 
-const NAME = "atrium.name";
 const IN_CALL = "atrium.in-call";
 
-const suggested = suggestName(); // not remembered, so that two tabs are two people
 const app = document.getElementById("app") as HTMLElement;
+let unloading = false;
 setLogLevel("warn");
 
 function showForm(entry: Entry): JoinForm {
@@ -44,6 +43,7 @@ async function join(entry: Entry, form: JoinForm): Promise<void> {
 }
 
 function showEnd(entry: Entry, reason: DisconnectReason | undefined): void {
+  if (unloading) return; // it may be a reload, which goes on with the call
   sessionStorage.removeItem(IN_CALL);
   const { title, detail } = ending(reason);
   const again = h("button", { type: "button", class: "primary", click: () => rejoin(entry) }, "Rejoin");
@@ -72,7 +72,6 @@ function shareable({ invitation: { url, token }, room }: Entry): string | undefi
 }
 
 function remember(entry: Entry): void {
-  if (entry.name !== suggested) localStorage.setItem(NAME, entry.name);
   sessionStorage.setItem(IN_CALL, JSON.stringify(entry));
 }
 
@@ -94,9 +93,10 @@ function begin(): void {
     return;
   }
   const room = new URLSearchParams(location.hash.slice(1)).get("room") ?? "demo";
-  const name = localStorage.getItem(NAME) ?? suggested;
-  showForm({ invitation, room, name, camera: true, microphone: true });
+  showForm({ invitation, room, name: rememberedName() ?? suggestName(), camera: true, microphone: true });
 }
 
+for (const event of ["beforeunload", "pagehide"]) window.addEventListener(event, () => (unloading = true));
+window.addEventListener("pageshow", ({ persisted }) => persisted && location.reload()); // back to a page whose call is over
 window.addEventListener("hashchange", () => location.reload()); // a new link pasted over the old one
 begin();

@@ -61,7 +61,7 @@ export interface Ending {
 export function ending(reason: DisconnectReason | undefined): Ending {
   switch (reason) {
     case DisconnectReason.CLIENT_INITIATED:
-      return { title: "You left the call", detail: "The others are still there; you can go back." };
+      return { title: "You left the call", detail: "You can go back at any time." };
     case DisconnectReason.DUPLICATE_IDENTITY:
       return { title: "You joined from elsewhere", detail: "Somebody joined with the same token, so this page was put out." };
     case DisconnectReason.SERVER_SHUTDOWN:
@@ -81,5 +81,5 @@ function describe(error: unknown): string {
 }
 
 function plain(message: string): string {
-  return message.trim().replace(/[.\s]*$/, "") + ".";
+  return message.replace(/^could not establish signal connection: /, "").replace(/[.\s]*$/, "") + ".";
 }

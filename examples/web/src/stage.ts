@@ -52,7 +52,8 @@ export class Stage {
     } else {
       const added = new Tile(participant, source);
       this.tiles.set(key, added);
-      area.prepend(added.element); // newest first: one's own picture, placed at the start, drifts to the end
+      if (participant === this.room.localParticipant) area.append(added.element); // after the others
+      else area.prepend(added.element);
     }
     return key;
   }
