@@ -12,10 +12,15 @@ ARGS ?=
 FUZZ_SECONDS ?= 60
 
 SOURCES := $(shell find sansio trio_server -name '*.py' -o -path '*/static/*' -type f)
+PAGE := trio_server/static/index.html
+PAGE_PACKAGES := examples/web/node_modules/.package-lock.json
+PAGE_SOURCES := examples/web/build.mjs $(wildcard examples/web/src/*)
 
-.PHONY: serve test lint web docs fuzz clean
+.PHONY: serve test lint web demo docs fuzz clean
 
-serve: $(VENV)/.serve
+# Parsed anew once the page is there, since what is installed has the page in it.
+serve: demo
+	@$(MAKE) --no-print-directory $(VENV)/.serve
 	@exec $(BIN)/atrium dev $(ARGS)
 
 test: $(VENV)/.test
@@ -27,9 +32,23 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-web:
-	@command -v npm >/dev/null || { echo "make web needs Node.js and npm (Debian: apt install nodejs npm)"; exit 1; }
-	cd examples/web && npm ci --no-audit --no-fund && npm run build
+web: $(PAGE)
+
+$(PAGE): $(PAGE_PACKAGES) $(PAGE_SOURCES)
+	cd examples/web && npm run --silent build
+
+$(PAGE_PACKAGES): examples/web/package.json examples/web/package-lock.json
+	@command -v npm >/dev/null || { echo "make web needs Node.js 18 and npm (Debian: apt install nodejs npm)"; exit 1; }
+	cd examples/web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# The page where it can be built; the server runs without it as well.
+demo:
+	@if command -v npm >/dev/null; then \
+		$(MAKE) -s --no-print-directory web || echo "The demo page was not built, for the reason above. The server starts without it."; \
+	elif [ ! -e $(PAGE) ]; then \
+		echo "npm is not here: the demo page is left out (to have it: apt install nodejs npm, then make web)"; \
+	fi
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html
@@ -43,7 +62,7 @@ fuzz: $(VENV)/.fuzz
 	done
 
 clean:
-	rm -rf $(VENV) build docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) build trio_server/static examples/web/node_modules docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 # The environment. What `make test` installs (the checkout itself, editable) serves for `make serve` too.
 
