@@ -94,9 +94,12 @@ class Node:
 
     # Inputs
 
-    def handle_datagrams(self, now: float, batch: Iterable[tuple[Address, Address, bytes]]) -> None:
-        """Datagrams that arrived together: (local, remote, data) each."""
-        self._endpoint.handle_datagrams(now, batch)
+    def handle_datagrams(
+        self, now: float, batch: Iterable[tuple[Address, Address, bytes]], arrivals: Sequence[float] = ()
+    ) -> None:
+        """Datagrams that were read together: (local, remote, data) each. `arrivals` says when each came, if the driver
+        knows it; publishers find their bandwidth sooner and keep it under load."""
+        self._endpoint.handle_datagrams(now, batch, arrivals)
         self._settle(now)
 
     def handle_datagram(self, now: float, local: Address, remote: Address, data: bytes) -> None:

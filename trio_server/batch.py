@@ -3,6 +3,10 @@
 `PlainSocket` uses a system call per datagram. `SegmentingSocket` gives the kernel a whole run of equal datagrams at once
 (Linux UDP_SEGMENT, udp(7)), which costs a sixth for a key frame of thirty packets. Neither ever waits: receiving stops when
 the socket has no more, sending drops when the socket takes no more.
+
+Linux stamps each datagram as it comes in (SO_TIMESTAMPNS, socket(7)). So those that waited while the process was busy keep
+the gaps between them, by which senders judge the path; without, a probe for bandwidth that was read at one go would look
+infinitely fast, and a pause of ours like a queue in the network.
 """
 
 from __future__ import annotations
@@ -10,6 +14,8 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+import sys
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -21,6 +27,13 @@ RECEIVE_BYTES = 2048
 UDP_SEGMENT = 103
 """Socket option and control message of Linux; the standard library has no name for it."""
 
+SO_TIMESTAMPNS = 35
+"""Socket option of Linux, and the type of the control message with it: a `struct timespec` of the wall clock."""
+MAX_AGE = 5.0
+"""Seconds that a datagram may have waited. Beyond that the wall clock was set meanwhile, and the age is not known."""
+
+_TIMESPEC = struct.Struct("@ll")
+_CONTROL_BYTES = 64
 _FULL = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -29,8 +42,9 @@ class DatagramSocket(Protocol):
 
     local: Address
 
-    def receive(self, limit: int) -> list[tuple[Address, Address, bytes]]:
-        """What has arrived, at most `limit`, oldest first."""
+    def receive(self, limit: int) -> tuple[list[tuple[Address, Address, bytes]], list[float]]:
+        """What has arrived, at most `limit`, oldest first; and for how many seconds each has waited, or nothing where the
+        system does not tell."""
 
     def send(self, arena: memoryview, runs: Sequence[Run]) -> dict[DropReason, int]:
         """Send these runs; returns what had to be dropped, usually nothing."""
@@ -40,25 +54,29 @@ class DatagramSocket(Protocol):
 
 
 class PlainSocket:
-    """One `recvfrom` or `sendto` per datagram."""
+    """One system call per datagram."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._socket = sock
         self._is_v6 = sock.family == socket.AF_INET6
+        self._is_stamped = _ask_for_stamps(sock)
         self.local: Address = sock.getsockname()[:2]
 
-    def receive(self, limit: int) -> list[tuple[Address, Address, bytes]]:
+    def receive(self, limit: int) -> tuple[list[tuple[Address, Address, bytes]], list[float]]:
         out: list[tuple[Address, Address, bytes]] = []
-        receive, local = self._socket.recvfrom, self.local
+        stamps: list[float] = []
+        receive, local, is_v6 = self._socket.recvmsg, self.local, self._is_v6
+        room = _CONTROL_BYTES if self._is_stamped else 0
         try:
             for _ in range(limit):
-                data, remote = receive(RECEIVE_BYTES)
-                out.append((local, remote[:2] if self._is_v6 else remote, data))
+                data, control, _, remote = receive(RECEIVE_BYTES, room)
+                out.append((local, remote[:2] if is_v6 else remote, data))
+                stamps.append(_stamp(control) if control else 0.0)
         except OSError:
             # Empty; or an ICMP error of an earlier datagram, which says nothing about those that wait behind it.
             pass
-        return out
+        return out, _ages(stamps) if self._is_stamped else []
 
     def send(self, arena: memoryview, runs: Sequence[Run]) -> dict[DropReason, int]:
         drops: dict[DropReason, int] = {}
@@ -108,6 +126,31 @@ def wrap(sock: socket.socket) -> DatagramSocket:
     except (OSError, AttributeError):  # an older Linux, or another system
         return PlainSocket(sock)
     return SegmentingSocket(sock)
+
+
+def _ask_for_stamps(sock: socket.socket) -> bool:
+    if sys.platform != "linux":
+        return False
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    except OSError:
+        return False
+    return True
+
+
+def _stamp(control: list[tuple[int, int, bytes]]) -> float:
+    """The wall clock when the datagram came; 0 if the control messages do not say."""
+    for level, kind, value in control:
+        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(value) == _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack(value)
+            return float(seconds + nanoseconds * 1e-9)
+    return 0.0
+
+
+def _ages(stamps: Sequence[float]) -> list[float]:
+    wall = time.time()
+    ages = [wall - stamp for stamp in stamps]
+    return [age if 0.0 <= age <= MAX_AGE else 0.0 for age in ages]
 
 
 def _count(drops: dict[DropReason, int], error: OSError, count: int) -> None:

@@ -37,7 +37,7 @@ class PortInUse(Exception):  # noqa: N818 - a condition rather than a defect
 
 
 class Receiver(Protocol):
-    def datagrams(self, batch: Sequence[tuple[Address, Address, bytes]], /) -> None: ...
+    def datagrams(self, batch: Sequence[tuple[Address, Address, bytes]], ages: Sequence[float], /) -> None: ...
 
 
 class UdpSockets:
@@ -88,11 +88,14 @@ class UdpSockets:
             self._drops[reason] = self._drops.get(reason, 0) + count
 
 
-async def _read(each: DatagramSocket, take: Callable[[Sequence[tuple[Address, Address, bytes]]], None]) -> None:
+async def _read(
+    each: DatagramSocket, take: Callable[[Sequence[tuple[Address, Address, bytes]], Sequence[float]], None]
+) -> None:
     while True:
         await trio.lowlevel.wait_readable(each.fileno())
-        if batch := each.receive(BATCH):
-            take(batch)
+        batch, ages = each.receive(BATCH)
+        if batch:
+            take(batch, ages)
 
 
 def _by_local(runs: Sequence[Run]) -> Iterable[tuple[Address, Sequence[Run]]]:

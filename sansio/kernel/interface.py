@@ -268,8 +268,12 @@ class Kernel(Protocol):
     def watch_key_frames(self, stream: int, watch: bool) -> None:
         """Whether KEY_FRAME notices are wanted of this stream."""
 
-    def ingest(self, now: float, session: int, datagrams: Sequence[bytes]) -> list[Notice]:
-        """Take SRTP and SRTCP datagrams of one session. Never raises for their content."""
+    def ingest(
+        self, now: float, session: int, datagrams: Sequence[bytes], arrivals: Sequence[float] = ()
+    ) -> list[Notice]:
+        """Take SRTP and SRTCP datagrams of one session. Never raises for their content. `arrivals` says when each came,
+        which is `now` if left out: senders judge the path by the gaps between their packets, so those that waited
+        together must not seem to have come together."""
 
     def inject_received(self, now: float, session: int, packets: Sequence[bytes]) -> list[Notice]:
         """Take decrypted RTP packets as if they had just arrived (kept ones of a stream that was unknown)."""
@@ -281,6 +285,10 @@ class Kernel(Protocol):
 
     def take_audio_level(self, stream: int, active_level: int) -> AudioLevel:
         """Audio levels since the last call (RFC 6464)."""
+
+    def set_transport_cc(self, session: int, extension_id: int) -> None:
+        """Note arrivals by the transport-wide numbers under this id, whatever the SSRC, from now on. Senders probe before
+        they send media, so this must not wait for the first stream, whose id of the same extension does the same."""
 
     def take_arrivals(self, session: int) -> list[tuple[int, float]]:
         """(extended transport-wide sequence number, arrival) since the last call, in order of arrival; at most 8192."""

@@ -90,9 +90,11 @@ class PureKernel:
     def watch_key_frames(self, stream: int, watch: bool) -> None:
         self._stream(stream).watched = watch
 
-    def ingest(self, now: float, session: int, datagrams: Sequence[bytes]) -> list[Notice]:
+    def ingest(
+        self, now: float, session: int, datagrams: Sequence[bytes], arrivals: Sequence[float] = ()
+    ) -> list[Notice]:
         notices: list[Notice] = []
-        self._forward(now, self._session(session).handle_datagrams(now, datagrams, notices), notices)
+        self._forward(now, self._session(session).handle_datagrams(now, datagrams, arrivals, notices), notices)
         return notices
 
     def inject_received(self, now: float, session: int, packets: Sequence[bytes]) -> list[Notice]:
@@ -108,6 +110,9 @@ class PureKernel:
 
     def take_audio_level(self, stream: int, active_level: int) -> AudioLevel:
         return self._stream(stream).take_audio_level(active_level)
+
+    def set_transport_cc(self, session: int, extension_id: int) -> None:
+        self._session(session).transport_cc_id = extension_id
 
     def take_arrivals(self, session: int) -> list[tuple[int, float]]:
         return self._session(session).take_arrivals()

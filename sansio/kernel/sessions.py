@@ -8,7 +8,8 @@ draft-holmer-rmcat-transport-wide-cc-extensions-01; packets of SSRC 0, which pro
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Final
 
 from ..entropy import Entropy, random_bits
@@ -30,9 +31,9 @@ class Session:
     """One peer transport as the kernel sees it."""
 
     __slots__ = (
-        "_arrivals", "_drops", "_entropy", "_last_transport_number", "_numbers", "_sent", "_ssrcs", "_transport_cc_id",
+        "_arrivals", "_drops", "_entropy", "_last_transport_number", "_numbers", "_sent", "_ssrcs",
         "arena", "last_arrival", "legs", "outbound", "path", "sent_ssrcs", "slot", "srtp", "tag_bytes",
-        "transport_number",
+        "transport_cc_id", "transport_number",
     )  # fmt: skip
 
     def __init__(
@@ -48,27 +49,30 @@ class Session:
         self.legs: set[int] = set()
         self.sent_ssrcs: set[int] = set()  # of legs, their RTX included
         self.last_arrival: float | None = None
+        self.transport_cc_id = 0
+        """Extension of the transport-wide numbers received; 0 while unknown."""
         self.transport_number = 0
         """Of the last packet sent with a transport-wide number, extended."""
         self._drops = drops
         self._entropy = entropy
         self._ssrcs: dict[int, tuple[Stream, bool]] = {}  # to its stream, and whether it is the RTX SSRC
         self._numbers: dict[int, int] = {}  # last sequence number of SSRCs no longer sent
-        self._transport_cc_id = 0
         self._last_transport_number = -1  # received, extended
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=MAX_ARRIVALS)
         self._sent: deque[tuple[int, float, int, bool]] = deque(maxlen=MAX_SENT)
 
-    def handle_datagrams(self, now: float, datagrams: Iterable[bytes], notices: list[Notice]) -> list[Stream]:
+    def handle_datagrams(
+        self, now: float, datagrams: Iterable[bytes], arrivals: Sequence[float], notices: list[Notice]
+    ) -> list[Stream]:
         """Take in a burst; returns the streams that got packets, which lie in their `pending`."""
         touched: list[Stream] = []
-        for data in datagrams:
+        for data, at in zip(datagrams, arrivals or repeat(now)):  # noqa: B905 - repeats for ever
             if len(data) < _MIN_RTCP_BYTES:
                 self._drop(DropReason.TOO_SHORT)
             elif 192 <= data[1] <= 223:
                 self._handle_rtcp(now, data, notices)
             else:
-                self._handle_rtp(now, data, notices, touched)
+                self._handle_rtp(now, at, data, notices, touched)
         return touched
 
     def handle_plain(self, now: float, packets: Iterable[bytes], notices: list[Notice]) -> list[Stream]:
@@ -92,7 +96,7 @@ class Session:
         if spec.rtx_ssrc:
             self._claim_rtx(stream, spec.rtx_ssrc)
         self._ssrcs[ssrc] = (stream, False)
-        self._transport_cc_id = spec.extensions.transport_cc or self._transport_cc_id
+        self.transport_cc_id = spec.extensions.transport_cc or self.transport_cc_id
 
     def remove_stream(self, stream: Stream) -> None:
         for ssrc in (stream.spec.ssrc, stream.rtx_ssrc):
@@ -164,7 +168,7 @@ class Session:
         self.last_arrival = now
         notices.append(Notice(NoticeKind.RTCP, ssrc=ssrc, data=plain))
 
-    def _handle_rtp(self, now: float, data: bytes, notices: list[Notice], touched: list[Stream]) -> None:
+    def _handle_rtp(self, now: float, at: float, data: bytes, notices: list[Notice], touched: list[Stream]) -> None:
         if len(data) < _MIN_RTP_BYTES or data[0] >> 6 != 2:
             self._drop(DropReason.SRTP_MALFORMED)
             return
@@ -179,12 +183,12 @@ class Session:
         except RtpError:
             self._drop(DropReason.RTP_MALFORMED)
             return
-        if self._transport_cc_id:
-            self._note_arrival(now, extensions)
-        self._handle_packet(now, plain, header, extensions, notices, touched)
+        if self.transport_cc_id:
+            self._note_arrival(at, extensions)
+        self._handle_packet(at, plain, header, extensions, notices, touched)
 
-    def _note_arrival(self, now: float, extensions: dict[int, bytes]) -> None:
-        value = extensions.get(self._transport_cc_id)
+    def _note_arrival(self, at: float, extensions: dict[int, bytes]) -> None:
+        value = extensions.get(self.transport_cc_id)
         if value is None or len(value) != 2:
             return
         number = value[0] << 8 | value[1]
@@ -194,10 +198,10 @@ class Session:
             if number < 0:
                 return
         self._last_transport_number = max(last, number)
-        self._arrivals.append((number, now))
+        self._arrivals.append((number, at))
 
     def _handle_packet(
-        self, now: float, data: bytes, header: Header, extensions: dict[int, bytes], notices: list[Notice],
+        self, at: float, data: bytes, header: Header, extensions: dict[int, bytes], notices: list[Notice],
         touched: list[Stream],
     ) -> None:  # fmt: skip
         marker, payload_type, sequence_number, timestamp, ssrc, _, _, _, _, start, end, _ = header
@@ -225,7 +229,7 @@ class Session:
         if not pending:
             touched.append(stream)
         reason = stream.handle_packet(
-            now, sequence_number, timestamp, 0x80 if marker else 0, payload_type, data[start:end], start, extensions,
+            at, sequence_number, timestamp, 0x80 if marker else 0, payload_type, data[start:end], start, extensions,
             is_rtx, notices,
         )  # fmt: skip
         if reason is not None:

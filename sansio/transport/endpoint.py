@@ -17,7 +17,8 @@ Left out: TURN channels, QUIC and ZRTP on these ports are dropped; streams (ICE 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 from ..config import LimitConfig, RtcConfig
 from ..dtls import Certificate, HandshakeFactory
@@ -93,28 +94,32 @@ class Endpoint:
 
     # Input
 
-    def handle_datagrams(self, now: float, batch: Iterable[tuple[Address, Address, bytes]]) -> None:
-        """Take (local, remote, data) of one or more sockets, in order of arrival."""
+    def handle_datagrams(
+        self, now: float, batch: Iterable[tuple[Address, Address, bytes]], arrivals: Sequence[float] = ()
+    ) -> None:
+        """Take (local, remote, data) of one or more sockets, in order of arrival, and when each came if not now."""
         by_path = self._by_path
-        groups: dict[PeerTransport, list[bytes]] = {}
-        for local, remote, data in batch:
+        groups: dict[PeerTransport, tuple[list[bytes], list[float]]] = {}
+        for (local, remote, data), at in zip(batch, arrivals or repeat(now)):  # noqa: B905 - repeats for ever
             first = data[0] if data else 255
             if 128 <= first < 192:
                 peer = by_path.get((local, remote))
                 if peer is None:
                     self._drops[DropReason.UNKNOWN_ADDRESS] += 1
                 elif peer in groups:
-                    groups[peer].append(data)
+                    group = groups[peer]
+                    group[0].append(data)
+                    group[1].append(at)
                 else:
-                    groups[peer] = [data]
+                    groups[peer] = [data], [at]
             elif first < 4:
                 self._handle_stun(now, local, remote, data)
             elif 20 <= first < 64:
                 self._handle_dtls(now, local, remote, data)
             else:
                 self._drops[DropReason.UNKNOWN_FIRST_BYTE] += 1
-        for peer, datagrams in groups.items():
-            if peer.handle_srtp(now, datagrams):
+        for peer, (datagrams, times) in groups.items():
+            if peer.handle_srtp(now, datagrams, times):
                 self._touched[peer] = None
 
     def handle_datagram(self, now: float, local: Address, remote: Address, data: bytes) -> None:

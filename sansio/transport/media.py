@@ -57,12 +57,13 @@ class Media:
 
     # Input
 
-    def handle_datagrams(self, now: float, datagrams: Sequence[bytes]) -> bool:
-        """SRTP and SRTCP, oldest first. Whether there is anything new to poll, deadline included."""
+    def handle_datagrams(self, now: float, datagrams: Sequence[bytes], arrivals: Sequence[float] = ()) -> bool:
+        """SRTP and SRTCP, oldest first, and when each came if not now. Whether there is anything new to poll, deadline
+        included."""
         if self._session is None:
             self._keep_early(datagrams)
             return False
-        notices = self._kernel.ingest(now, self._session, datagrams)
+        notices = self._kernel.ingest(now, self._session, datagrams, arrivals)
         armed = self._reports.handle_arrival(now)
         if notices:
             self._handle_notices(now, notices)
@@ -91,7 +92,7 @@ class Media:
 
     def set_sections(self, now: float, sections: Sequence[ReceiveSection]) -> None:
         notices = self._streams.set_sections(now, sections)
-        self._reports.set_feedback(any(section.extensions.transport_cc for section in sections))
+        self._reports.set_feedback(max((section.extensions.transport_cc for section in sections), default=0))
         self._events += self._streams.poll_events()
         self._handle_notices(now, notices)
 

@@ -137,9 +137,10 @@ class PeerTransport:
         self._handshake.handle_datagram(now, data)
         self._drain(now)
 
-    def handle_srtp(self, now: float, datagrams: Sequence[bytes]) -> bool:
-        """SRTP and SRTCP of validated addresses, oldest first. Whether there is anything to poll now."""
-        changed = self._media.handle_datagrams(now, datagrams)
+    def handle_srtp(self, now: float, datagrams: Sequence[bytes], arrivals: Sequence[float] = ()) -> bool:
+        """SRTP and SRTCP of validated addresses, oldest first, and when each came if not now. Whether there is anything
+        to poll now."""
+        changed = self._media.handle_datagrams(now, datagrams, arrivals)
         if now - self._activity_at >= _ACTIVITY_INTERVAL and self._media.last_arrival == now:
             self._activity_at = now
             self._agent.handle_activity(now)

@@ -63,7 +63,7 @@ class Reports:
 
     __slots__ = (
         "_covered", "_feedback_pace", "_kernel", "_proxied", "_recorder", "_rtt", "_sender_reports", "_session", "_ssrc",
-        "_streams", "_timers", "_with_feedback",
+        "_streams", "_timers", "_transport_cc_id",
     )  # fmt: skip
 
     def __init__(self, kernel: Kernel, streams: Streams, *, ssrc: int) -> None:
@@ -71,7 +71,7 @@ class Reports:
         self._streams = streams
         self._ssrc = ssrc
         self._session: int | None = None
-        self._with_feedback = False
+        self._transport_cc_id = 0
         self._feedback_pace = _FEEDBACK_INTERVAL
         self._recorder = ArrivalRecorder(ssrc)
         self._covered: dict[int, _Covered] = {}
@@ -83,7 +83,7 @@ class Reports:
     def handle_arrival(self, now: float) -> bool:
         """Media arrived; whether that armed a timer."""
         timers = self._timers
-        if timers.get(_Timer.FEEDBACK) is None and self._with_feedback:
+        if timers.get(_Timer.FEEDBACK) is None and self._transport_cc_id:
             timers.set(_Timer.FEEDBACK, now + self._feedback_pace)
         elif timers.get(_Timer.REPORT) is not None:
             return False
@@ -106,10 +106,13 @@ class Reports:
 
     def open(self, session: int) -> None:
         self._session = session
+        self._kernel.set_transport_cc(session, self._transport_cc_id)
 
-    def set_feedback(self, wanted: bool) -> None:
-        """Whether any section has agreed on transport-wide numbers."""
-        self._with_feedback = wanted
+    def set_feedback(self, transport_cc_id: int) -> None:
+        """The extension of transport-wide numbers, the same in all sections of a bundle; 0 if none has agreed on it."""
+        self._transport_cc_id = transport_cc_id
+        if self._session is not None:
+            self._kernel.set_transport_cc(self._session, transport_cc_id)
 
     def set_proxied_loss(self, stream: int, fraction_lost: int) -> None:
         self._proxied[stream] = min(max(fraction_lost, 0), 255)
@@ -194,9 +197,14 @@ class Reports:
         arrivals = self._kernel.take_arrivals(self._session)
         self._feedback_pace = _FEEDBACK_INTERVAL if len(arrivals) >= _FEW_ARRIVALS else _SLOW_FEEDBACK_INTERVAL
         self._recorder.add(arrivals)
-        bound = self._streams.bound
-        for feedback in self._recorder.build(now, media_ssrc=bound[0].ssrc if bound else 0):
+        for feedback in self._recorder.build(now, media_ssrc=self._recent_ssrc()):
             self._send(feedback)
+
+    def _recent_ssrc(self) -> int:
+        """One that the sender knows as its own: libwebrtc ignores feedback about any other, 0 included. While it probes
+        before its first frame, no stream is bound yet."""
+        bound = self._streams.bound
+        return bound[0].ssrc if bound else self._streams.last_unknown
 
     def _send(self, *packets: Packet) -> None:
         if self._session is not None:

@@ -203,6 +203,11 @@ class Streams:
         """In the order in which they appeared."""
         return list(self._by_slot.values())
 
+    @property
+    def last_unknown(self) -> int:
+        """The waiting SSRC that was heard last; 0 if none waits."""
+        return next(reversed(self._unknown), 0)
+
     def by_ssrc(self, ssrc: int) -> BoundStream | None:
         """The stream of a media SSRC (not of an RTX one)."""
         stream = self._taken.get(ssrc)

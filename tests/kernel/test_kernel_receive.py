@@ -234,6 +234,39 @@ def test_transport_wide_numbers_are_widened_in_order_of_arrival(kernel: Kernel) 
     assert kernel.take_arrivals(rig.publisher.session) == []
 
 
+def test_arrivals_of_any_ssrc_count_once_the_extension_is_known(kernel: Kernel) -> None:
+    rig = Rig(kernel)
+    session = rig.publisher.session
+
+    def probe(value: int, ssrc: int) -> bytes:
+        return write(value, 1, b"", ssrc=ssrc, padding=200, extensions={7: struct.pack("!H", value)})
+
+    rig.publisher.send(0.0, probe(1, 0x7777))
+    kernel.set_transport_cc(session, 7)
+    rig.publisher.send(0.1, probe(2, 0x7777))
+    rig.publisher.send(0.2, probe(3, 0))
+    rig.stream(extensions=ExtensionIds())
+    rig.publisher.send(0.3, probe(4, 0x1111))
+    assert kernel.take_arrivals(session) == [(2, 0.1), (3, 0.2), (4, 0.3)]
+    kernel.set_transport_cc(session, 0)
+    rig.publisher.send(0.4, probe(5, 0x1111))
+    assert kernel.take_arrivals(session) == []
+
+
+def test_packets_that_waited_together_keep_their_own_arrivals(kernel: Kernel) -> None:
+    rig = Rig(kernel)
+    stream = rig.stream(extensions=ExtensionIds(transport_cc=7))
+    session = rig.publisher.session
+    packets = [write(number, 900 * number, b"x", extensions={7: struct.pack("!H", number)}) for number in range(1, 40)]
+    at = [0.01 * number for number in range(1, 40)]
+    kernel.ingest(5.0, session, [rig.publisher.protect(packet) for packet in packets], at)
+    assert kernel.take_arrivals(session) == list(zip(range(1, 40), at, strict=True))
+    stats = kernel.stream_stats(stream)
+    assert (stats.first_arrival, stats.last_arrival) == (at[0], at[-1])
+    assert stats.jitter < 1
+    assert kernel.last_arrival(session) == 5.0
+
+
 def test_equal_packets_of_a_burst_leave_as_one_run(kernel: Kernel) -> None:
     rig = Rig(kernel)
     stream = rig.stream()

@@ -24,6 +24,7 @@ class FakeCore:
         self.events: list[Event] = []
         self.deadline: float | None = None
         self.timeouts: list[float] = []
+        self.ages: list[float] = []
         self.sessions: set[SessionId] = set()
         self.is_empty = True
         self.fail: set[str] = set()
@@ -35,8 +36,9 @@ class FakeCore:
     def add_socket(self, local: Address, advertised: Sequence[Address]) -> None:
         self.sockets.append((local, advertised))
 
-    def handle_datagrams(self, now: float, batch: Sequence[Datagram]) -> None:
+    def handle_datagrams(self, now: float, batch: Sequence[Datagram], arrivals: Sequence[float]) -> None:
         self._note("datagrams", list(batch))
+        self.ages += [now - at for at in arrivals]
         self.transmits += [Transmit(local, remote, data) for local, remote, data in batch]
 
     def handle_connect(self, now: float, session: SessionId, request: HttpRequest) -> None:

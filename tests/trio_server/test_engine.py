@@ -81,6 +81,13 @@ async def test_what_a_batch_makes_leaves_before_the_next_input(rig: Rig) -> None
     assert rig.udp.sent == [b"one", b"two"]
 
 
+async def test_the_core_hears_when_datagrams_arrived(rig: Rig) -> None:
+    rig.engine.datagrams([(LOCAL, REMOTE, b"one"), (LOCAL, REMOTE, b"two")], [0.25, 0.125])
+    assert rig.core.ages == pytest.approx([0.25, 0.125], abs=0.1)
+    rig.engine.datagrams([(LOCAL, REMOTE, b"three")])
+    assert len(rig.core.ages) == 2
+
+
 async def test_events_are_reported(rig: Rig) -> None:
     event = RoomStarted(room="r", sid="RM_x")
     rig.core.events.append(event)

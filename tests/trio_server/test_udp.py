@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -22,9 +24,11 @@ LOOPBACK = ("127.0.0.1", 0)
 class Collector:
     def __init__(self) -> None:
         self.batches: list[Sequence[tuple[Address, Address, bytes]]] = []
+        self.ages: list[float] = []
 
-    def datagrams(self, batch: Sequence[tuple[Address, Address, bytes]]) -> None:
+    def datagrams(self, batch: Sequence[tuple[Address, Address, bytes]], ages: Sequence[float]) -> None:
         self.batches.append(batch)
+        self.ages += ages
 
     @property
     def count(self) -> int:
@@ -58,6 +62,43 @@ async def test_datagrams_arrive_in_order_and_in_batches() -> None:
         assert [each for batch in collector.batches for each in batch] == [
             (local, other.getsockname(), b"%d" % number) for number in range(BATCH + 10)
         ]
+    udp.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the stamps are Linux's")
+def test_datagrams_that_waited_have_an_age() -> None:
+    udp = open_sockets(["127.0.0.1"], [0])
+    (each,) = udp._sockets.values()
+    with peer() as other:
+        other.sendto(b"warm-up", each.local)
+        assert each.receive(1)[1]
+        other.sendto(b"old", each.local)
+        time.sleep(0.03)
+        other.sendto(b"young", each.local)
+        batch, (old, young) = each.receive(10)
+    assert [data for _, _, data in batch] == [b"old", b"young"]
+    assert 0.03 <= old - young < 0.5
+    assert 0.0 <= young < 0.5
+    udp.close()
+
+
+def test_an_age_is_not_known_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    udp = open_sockets(["127.0.0.1"], [0])
+    (each,) = udp._sockets.values()
+    for wall in (time.time() - 3600, time.time() + 3600):
+        each.send(memoryview(b"me"), [Run(each.local, each.local, 0, 2, 2)])
+        monkeypatch.setattr(time, "time", lambda wall=wall: wall)
+        assert not any(each.receive(10)[1])
+        monkeypatch.undo()
+    udp.close()
+
+
+def test_without_stamps_there_are_no_ages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "sunos5")
+    udp = open_sockets(["127.0.0.1"], [0])
+    (each,) = udp._sockets.values()
+    each.send(memoryview(b"me"), [Run(each.local, each.local, 0, 2, 2)])
+    assert each.receive(10) == ([(each.local, each.local, b"me")], [])
     udp.close()
 
 
@@ -149,7 +190,7 @@ def test_ipv6_addresses_are_pairs() -> None:
         pytest.skip("no IPv6 loopback")
     assert udp.addresses[0][0] == "::1"
     udp.send(Batch.of([Transmit(udp.addresses[0], udp.addresses[0], b"me")]))
-    assert udp._sockets[udp.addresses[0]].receive(10) == [(udp.addresses[0], udp.addresses[0], b"me")]
+    assert udp._sockets[udp.addresses[0]].receive(10)[0] == [(udp.addresses[0], udp.addresses[0], b"me")]
     udp.close()
 
 

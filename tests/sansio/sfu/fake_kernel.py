@@ -183,10 +183,15 @@ class FakeKernel:
     def remove_stream(self, stream: int) -> None:
         raise AssertionError
 
-    def ingest(self, now: float, session: int, datagrams: Sequence[bytes]) -> list[Notice]:
+    def ingest(
+        self, now: float, session: int, datagrams: Sequence[bytes], arrivals: Sequence[float] = ()
+    ) -> list[Notice]:
         raise AssertionError
 
     def inject_received(self, now: float, session: int, packets: Sequence[bytes]) -> list[Notice]:
+        raise AssertionError
+
+    def set_transport_cc(self, session: int, extension_id: int) -> None:
         raise AssertionError
 
     def take_arrivals(self, session: int) -> list[tuple[int, float]]:

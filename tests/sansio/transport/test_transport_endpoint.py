@@ -175,20 +175,22 @@ def test_srtp_of_a_batch_enters_the_kernel_once_per_peer(monkeypatch: pytest.Mon
     link.connect()
     link.run(link.now + 1.0)
     server = link.sides[1]
-    seen: list[int] = []
+    seen: list[tuple[int, list[float]]] = []
     original = PureKernel.ingest
 
-    def ingest(kernel: PureKernel, now: float, session: int, datagrams: list[bytes]) -> object:
-        seen.append(len(datagrams))
-        return original(kernel, now, session, datagrams)
+    def ingest(kernel: PureKernel, now: float, session: int, datagrams: list[bytes], arrivals: list[float]) -> object:
+        seen.append((len(datagrams), arrivals))
+        return original(kernel, now, session, datagrams, arrivals)
 
     monkeypatch.setattr(PureKernel, "ingest", ingest)
     srtp = (ADDRESSES[1], ADDRESSES[0], b"\x80\x6f" + bytes(40))
-    server.endpoint.handle_datagrams(link.now, [srtp, srtp, (ADDRESSES[1], STRANGER, srtp[2]), srtp])
-    assert seen == [3]
+    batch = [srtp, srtp, (ADDRESSES[1], STRANGER, srtp[2]), srtp]
+    server.endpoint.handle_datagrams(link.now, batch)
+    server.endpoint.handle_datagrams(link.now, batch, [0.1, 0.2, 0.3, 0.4])
+    assert seen == [(3, [link.now] * 3), (3, [0.1, 0.2, 0.4])]
     drops = server.endpoint.poll_drops()
-    assert drops[DropReason.SRTP_AUTHENTICATION] == 3
-    assert drops[DropReason.UNKNOWN_ADDRESS] == 1
+    assert drops[DropReason.SRTP_AUTHENTICATION] == 6
+    assert drops[DropReason.UNKNOWN_ADDRESS] == 2
 
 
 def test_paths_of_one_peer_are_bounded() -> None:

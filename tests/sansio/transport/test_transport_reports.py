@@ -194,7 +194,7 @@ def test_sender_reports_of_strangers_are_bounded() -> None:
 
 def test_feedback_reports_each_number_once_with_losses() -> None:
     bench = Bench()
-    bench.reports.set_feedback(True)
+    bench.reports.set_feedback(5)
     bench.kernel.arrivals = [(10, 0.0), (11, 0.01), (13, 0.03)]
     bench.media(0.0, 1)
     assert bench.reports.poll_timeout() == 0.05
@@ -205,10 +205,42 @@ def test_feedback_reports_each_number_once_with_losses() -> None:
     assert bench.timeout(0.5) == []
 
 
+def test_feedback_before_the_first_frame_names_an_ssrc_of_the_sender() -> None:
+    """Padding by which a sender probes its bandwidth: on the RTX SSRC of a stream that is not bound yet."""
+    bench = Bench()
+    bench.reports.set_feedback(5)
+    bench.kernel.arrivals = [(1, 0.0), (2, 0.005)]
+    bench.media(0.0, 1, ssrc=99)
+    (feedback,) = bench.timeout(0.05)
+    assert isinstance(feedback, TransportFeedback)
+    assert (feedback.media_ssrc, len(feedback.deltas)) == (99, 2)
+    bench.media(0.1, 1)
+    bench.kernel.arrivals = [(3, 0.1)]
+    (feedback,) = bench.timeout(0.2)
+    assert isinstance(feedback, TransportFeedback)
+    assert feedback.media_ssrc == 7
+
+
+def test_the_kernel_is_told_the_extension_before_and_after_the_session_opens() -> None:
+    told: list[tuple[int, int]] = []
+
+    class Kernel(SpyKernel):
+        def set_transport_cc(self, session: int, extension_id: int) -> None:
+            told.append((session, extension_id))
+
+    kernel = Kernel()
+    reports = Reports(kernel, Streams(kernel, limit=64), ssrc=SSRC)
+    reports.set_feedback(5)
+    assert told == []
+    reports.open(3)
+    reports.set_feedback(6)
+    assert told == [(3, 5), (3, 6)]
+
+
 @pytest.mark.parametrize(("arrivals", "pace"), [(30, 0.05), (3, 0.1)], ids=["busy", "quiet"])
 def test_the_pace_of_feedback_follows_the_traffic(arrivals: int, pace: float) -> None:
     bench = Bench()
-    bench.reports.set_feedback(True)
+    bench.reports.set_feedback(5)
     bench.kernel.arrivals = [(number, 0.001 * number) for number in range(arrivals)]
     bench.media(0.0, 1)
     bench.timeout(0.05)
@@ -252,7 +284,7 @@ def test_the_peers_reference_time_is_answered_at_once() -> None:
 
 def test_close_stops_all() -> None:
     bench = Bench()
-    bench.reports.set_feedback(True)
+    bench.reports.set_feedback(5)
     bench.media(0.0, 1)
     bench.reports.close()
     assert bench.reports.poll_timeout() is None
