@@ -5,7 +5,9 @@ rate and channels and compatible parameters: H264 on packetization mode and prof
 their profile. rtx is kept where what it repairs is kept, RED where the Opus inside is. Payload types 64 to 95 are never
 kept: under rtcp-mux they look like RTCP (RFC 5761 §4).
 
-An fmtp line is answered with the parameters known here, in the offered order, and nothing else.
+An fmtp line is answered with the parameters known here, in the offered order, and nothing else. Of those without meaning to
+us, bitrate hints go back as they came: libwebrtc starts its estimate from what the *answer* says, so a client that asks for
+a higher start than 300 kbit/s needs its wish returned.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ ANSWERED_PARAMETERS = {
     "av1": ("profile", "level-idx", "tier"),
     "h265": ("profile-id", "level-id", "tier-flag", "tx-mode"),
 }
+
+BITRATE_HINTS = ("x-google-start-bitrate", "x-google-min-bitrate", "x-google-max-bitrate")
+"""In kbit/s, of any video codec but its companions."""
 
 CONSTRAINED_BASELINE = "constrained baseline"
 # profile_idc, mask and value of the constraint bits (RFC 6184 §8.1, table 5), as far as WebRTC meets them.
@@ -139,10 +144,15 @@ def _answered_fmtp(codec: Format, own: Format) -> str:
     name = own.name.lower()
     if name in ("rtx", "red"):
         return codec.fmtp
+    hints = {key: value for key, value in codec.parameters.items() if key in BITRATE_HINTS and _is_number(value)}
     if name not in ANSWERED_PARAMETERS:
-        return own.fmtp
+        return ";".join(filter(None, (own.fmtp, encode_parameters(hints))))
     kept = {key: value for key, value in codec.parameters.items() if key in ANSWERED_PARAMETERS[name]}
-    return encode_parameters(kept)
+    return encode_parameters(kept | hints)
+
+
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) <= 9
 
 
 def _is_whole(codec: Format, matched: dict[int, Format]) -> bool:

@@ -120,9 +120,27 @@ def test_feedback_is_what_both_have() -> None:
 
 
 def test_known_parameters_are_answered_and_no_others() -> None:
-    fmtp = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f;x-google-start-bitrate=700;sprop=1"
+    fmtp = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f;sprop=1"
     (kept,) = common_formats([video(108, "H264", fmtp)], SERVER_VIDEO)
     assert kept.fmtp == "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
+
+
+@pytest.mark.parametrize(
+    ("offered", "answered"),
+    [
+        (video(96, "VP8", "x-google-start-bitrate=1000"), "x-google-start-bitrate=1000"),
+        (video(98, "VP9", "profile-id=0;x-google-start-bitrate=700"), "profile-id=0;x-google-start-bitrate=700"),
+        (video(108, "H264", H264.format(1, "42e01f") + ";x-google-min-bitrate=9;x-google-max-bitrate=5000"),
+         H264.format(1, "42e01f") + ";x-google-min-bitrate=9;x-google-max-bitrate=5000"),
+        (video(96, "VP8", "x-google-start-bitrate=fast;x-google-max-bitrate"), ""),
+        (video(96, "VP8", "x-google-start-bitrate=" + "9" * 10), ""),
+        (video(96, "VP8", "x-google-max-quantization=56"), ""),
+    ],
+    ids=["VP8", "VP9", "H264", "no numbers", "no bitrate", "no hint"],
+)  # fmt: skip
+def test_hints_at_the_bitrate_are_returned(offered: Format, answered: str) -> None:
+    (kept,) = common_formats([offered], SERVER_VIDEO)
+    assert kept.fmtp == answered
 
 
 class TestOrder:
