@@ -20,7 +20,7 @@ PAGE_SOURCES := examples/web/build.mjs $(wildcard examples/web/src/*)
 
 # Parsed anew once the page is there, since what is installed has the page in it.
 serve: demo
-	@$(MAKE) --no-print-directory $(VENV)/.serve
+	@$(MAKE) -s --no-print-directory $(VENV)/.serve
 	@exec $(BIN)/atrium dev $(ARGS)
 
 test: $(VENV)/.test
