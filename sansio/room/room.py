@@ -48,7 +48,7 @@ from .rpc import RpcCalls
 from .subscriber import Bound, Unsubscribed
 from .subscription import Subscription
 from .tracks import TrackRouter
-from .updates import Updates
+from .updates import Departures, Updates
 
 COUNTS_INTERVAL_S = 5.0
 """Least seconds between two room updates that only change counts."""
@@ -71,9 +71,9 @@ class Room:
     """One room."""
 
     __slots__ = (
-        "_by_sid", "_close_sessions", "_counts_changed_at", "_deadlines", "_events", "_touched", "_unflushed", "context",
-        "created_at", "data", "gone_peers", "info", "is_closed", "last_left_at", "media", "members", "new_peers", "options",
-        "rpc", "sid", "sif_trailer", "someone_joined", "tracks", "updates",
+        "_by_sid", "_close_sessions", "_counts_changed_at", "_deadlines", "_departures", "_events", "_touched", "_unflushed",
+        "context", "created_at", "data", "gone_peers", "info", "is_closed", "last_left_at", "media", "members", "new_peers",
+        "options", "rpc", "sid", "sif_trailer", "someone_joined", "tracks", "updates",
     )  # fmt: skip
 
     def __init__(self, now: float, sid: RoomSid, options: RoomOptions, context: RoomContext) -> None:
@@ -88,6 +88,7 @@ class Room:
         self.data = DataRouter(self.members)
         self.rpc = RpcCalls(context.entropy)
         self.updates = Updates(context.config.room.update_batch_target_size)
+        self._departures = Departures()
         self.media = Media(
             self.members, self._by_sid, self._touched, self.tracks, kernel=context.kernel, audio=context.config.audio
         )
@@ -156,6 +157,7 @@ class Room:
         """The join message is out: announce the member, give it its first connection and the tracks of the others."""
         participant = member.participant
         participant.move_to(State.JOINED)
+        participant.last_signal_at = now
         participant.token_is_stale = True
         self._events.append(
             ParticipantJoined(
@@ -189,7 +191,9 @@ class Room:
     def after_resume(self, now: float, member: Member) -> None:
         """Send the whole picture to a member that has come back, and restart ICE where we offer."""
         participant = member.participant
-        infos = [m.participant.info() for m in self.members.values() if not m.participant.is_hidden or m is member]
+        infos = self._gone_since_heard_of(participant)
+        participant.last_signal_at = now
+        infos += [m.participant.info() for m in self.members.values() if not m.participant.is_hidden or m is member]
         for frame in self.updates.frames(infos):
             participant.outbox.send(frame)
         participant.outbox.send(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.room_info())))
@@ -200,6 +204,14 @@ class Room:
             ParticipantResumed(room=self.options.name, identity=participant.identity, sid=participant.sid)
         )
         self.touch(member)
+
+    def _gone_since_heard_of(self, participant: Participant) -> list[models.ParticipantInfo]:
+        """Who left since the client last spoke and may not have been told of; none whose identity is back."""
+        if not participant.client.wants_disconnected_on_resume:
+            return []
+        return [
+            info for info in self._departures.since(participant.last_signal_at) if info.identity not in self.members
+        ]
 
     def socket_lost(self, now: float, member: Member, session: SessionId) -> None:
         """The member's socket is gone. It stays while its transport lives; before that was ever up, it leaves."""
@@ -228,9 +240,11 @@ class Room:
             participant.outbox.send(leave_message(reason, action))
         self._take_down(now, member)
         participant.disconnect(reason)
+        self._departures.add(now, participant)
         # Clients that know one identity by its newest sid need no goodbye to the older one.
         if not (is_replaced and all(m.participant.client.replaces_by_identity for m in self.members.values())):
-            self.updates.push(now, participant, urgent=True, room_size=len(self.members))
+            urgent = participant.is_publisher or participant.is_agent
+            self.updates.push(now, participant, urgent=urgent, room_size=len(self.members))
             self._deadlines.set(RoomTimer.UPDATES, self.updates.poll_timeout())
         self.rpc.participant_left(participant.identity)
         self.media.forget_member(member)
@@ -540,7 +554,8 @@ class Room:
                 case MemberTimer.RESUME:
                     self.leave(now, member, DisconnectReason.CONNECTION_TIMEOUT, action=Action.DISCONNECT)
                 case MemberTimer.NEGOTIATE:
-                    if member.participant.session is not None:
+                    # Before the connection was ever up, ACTIVATE watches over the client.
+                    if member.participant.session is not None and member.links.has_connected:
                         self.send_away(now, member, DisconnectReason.STATE_MISMATCH, Action.RECONNECT)
                 case MemberTimer.REFRESH:
                     member.participant.token_is_stale = True

@@ -70,7 +70,7 @@ def _failed(now: float, room: Room, member: Member, state: PeerState) -> None:
     elif member.participant.session is not None:
         room.send_away(now, member, DisconnectReason.UNKNOWN_REASON, Action.RESUME)
     else:
-        member.timers.set(MemberTimer.RESUME, now)
+        member.timers.set_if_unset(MemberTimer.RESUME, now + room.context.config.rtc.resume_grace)
         room.touch(member)
 
 

@@ -6,10 +6,14 @@ the room: none up to `CALM_ROOM` participants, then 10 ms for each participant, 
 info of each identity once, and is split near a size limit.
 
 Hidden participants appear in nobody's updates but their own.
+
+Who left is remembered for a while, for members that come back after their socket was lost: what they were not told of, they
+would show for ever.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..ids import Identity
@@ -21,6 +25,29 @@ CALM_ROOM = 16
 """Participants up to which nothing waits."""
 TICK_PER_PARTICIPANT_S = 0.010
 LONGEST_TICK_S = 3.0  # livekit/livekit batches non-publishers this long whatever the size of the room
+
+REMEMBERED_S = 300.0
+REMEMBERED_DEPARTURES = 1000
+
+
+class Departures:
+    """The newest departures of one room."""
+
+    __slots__ = ("_gone",)
+
+    def __init__(self) -> None:
+        self._gone: deque[tuple[float, models.ParticipantInfo]] = deque(maxlen=REMEMBERED_DEPARTURES)
+
+    def add(self, now: float, participant: Participant) -> None:
+        """The participant has left; a hidden one was never shown."""
+        while self._gone and self._gone[0][0] < now - REMEMBERED_S:
+            self._gone.popleft()
+        if not participant.is_hidden:
+            self._gone.append((now, participant.info()))
+
+    def since(self, at: float) -> list[models.ParticipantInfo]:
+        """Who left at or after `at`, in order."""
+        return [info for when, info in self._gone if when >= at]
 
 
 class Updates:

@@ -103,14 +103,15 @@ class Client:
     def resume(self, *, sid: str = "", reason: int = 1, **given: Any) -> Client:
         """A new socket for the same session; forgets what was told before."""
         sid = sid or self.sid
-        query = {"reconnect": "1", "sid": sid, "reconnect_reason": str(reason)}
+        query = {"reconnect": "1", "sid": sid, "reconnect_reason": str(reason), "protocol": "16", "sdk": "js"}
         if self.phone is not None and self.phone.is_single:
             join = rtc.JoinRequest(reconnect=True, participant_sid=sid, reconnect_reason=reason)  # type: ignore[arg-type]
+            join.client_info.MergeFrom(models.ClientInfo(sdk=models.ClientInfo.SDK.JS, protocol=16))
             join.connection_settings.auto_subscribe = True
             given.setdefault("join", join)
             query = {}
         self.messages, self.frames, self.closed, self.answer = [], [], None, None
-        self.rig.connect(self, query=query, **given)
+        self.rig.connect(self, query=query | given.pop("query", {}), **given)
         return self
 
     def publish(self, cid: str = "mic", kind: str = "audio", *, rids: tuple[str, ...] = (), source: int = 0,
@@ -143,6 +144,10 @@ class Client:
     def answered(self) -> bool:
         """Whether it was let in."""
         return isinstance(self.answer, Accept)
+
+    def is_open(self) -> bool:
+        """Whether the server has not closed the socket."""
+        return self.closed is None
 
     @property
     def kinds(self) -> list[str]:
@@ -254,6 +259,8 @@ class Rig:
         self.node.add_socket(SERVER, [SERVER])
         self.clients: list[Client] = []
         self.events: list[Event] = []
+        self.closes: list[Close] = []
+        """Sockets of clients closed so far, replaced ones included."""
         self.responses: dict[int, Respond] = {}
         self.lost: Callable[[Address, Address], bool] = lambda source, destination: False
         """Whether a datagram from one address to another is lost."""
@@ -350,6 +357,7 @@ class Rig:
     def run_until(self, done: Callable[[], bool], seconds: float = 10.0) -> bool:
         """Step to the next arrival or deadline until `done`, or so much time is over; whether it was done."""
         end = self.now + seconds
+        self.settle()
         while not done():
             at = min(self._deadlines(), default=end)
             if at > end:
@@ -374,7 +382,7 @@ class Rig:
         while True:
             commands = self.node.poll_commands()
             for command in commands:
-                self._perform(command)
+                self.perform(command)
             self.events += self.node.poll_events()
             for batch in self.node.poll_transmits():
                 for local, remote, data in batch:
@@ -385,17 +393,20 @@ class Rig:
             if not commands:
                 return
 
-    def _perform(self, command: Command) -> None:
+    def perform(self, command: Command) -> None:
+        """Carry out one command of the node."""
         if isinstance(command, Respond):
             assert command.ref not in self.responses, "answered twice"
             self.responses[command.ref] = command
+        elif isinstance(command, Close) and self._by_session.get(command.session) is not None:
+            self.closes.append(command)
+            if self._by_session[command.session].session == command.session:
+                self._by_session[command.session].perform(command)
         elif command.session in self._workers:
             self._workers[command.session].append(command)
         else:
             client = self._by_session[command.session]
-            if command.session != client.session:
-                assert isinstance(command, Close), "an older socket is only closed"
-                return
+            assert command.session == client.session, "an older socket is only closed"
             count = len(client.messages)
             client.perform(command)
             if client.phone is not None:
@@ -427,6 +438,9 @@ class Rig:
             self.node.handle_datagrams(self.now, batch)
 
     # Looking
+
+    def rooms(self) -> list[str]:
+        return list(self.node.rooms)
 
     def event(self, kind: type[E]) -> list[E]:
         """The node's events of one class so far."""

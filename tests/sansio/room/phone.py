@@ -97,6 +97,8 @@ class Connection:
 
     def handle_offer(self, offer: rtc.SessionDescription) -> rtc.SessionDescription:
         remote = self.negotiation.handle_offer(offer.sdp)
+        if remote.ice_restart:
+            self.peer.restart_ice(self.phone.now)
         plan = {s.mid: Incoming() for s in remote.sections if s.kind != "application" and s.direction == "sendonly"}
         text = self.negotiation.answer(self.parameters("active"), plan)
         self._set_remote(remote)
@@ -202,6 +204,8 @@ class Phone:
         self.tracks: dict[str, str] = {}
         """Mid to track sid, as last told."""
         self.events: list[tuple[Connection, PeerEvent]] = []
+        self.published: dict[str, Published] = {}
+        """By cid."""
         self.answers = True
         """Whether offers and requirements of the server are followed."""
 
@@ -231,7 +235,12 @@ class Phone:
             preferred=tuple(preferred),
         )
         mid = connection.negotiation.add_publish(kind, outgoing, rids=rids)
-        return Published(connection, cid, kind, mid, outgoing, rids)
+        published = self.published[cid] = Published(connection, cid, kind, mid, outgoing, rids)
+        return published
+
+    def restart_ice(self) -> None:
+        """New credentials on the connection that the client offers; its next offer has them."""
+        self.open_publisher().peer.restart_ice(self.now)
 
     def handle(self, message: rtc.SignalResponse) -> list[rtc.SignalRequest]:
         """React to what the server says, as clients do."""
