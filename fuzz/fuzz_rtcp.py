@@ -1,4 +1,4 @@
-"""Compound RTCP: never raises; what was read writes to something that reads alike."""
+"""Compound RTCP: never raises; what was read writes to something that reads and writes alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from sansio.rtcp import encode_compound, parse_compound
 
 def check(data: bytes) -> None:
     packets = parse_compound(data)
-    assert parse_compound(encode_compound(packets)) == packets
+    encoded = encode_compound(packets)
+    assert encode_compound(parse_compound(encoded)) == encoded
 
 
 if __name__ == "__main__":

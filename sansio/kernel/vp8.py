@@ -14,6 +14,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from ..rtp.vp8 import encode_descriptor
+from .interface import Codec
 from .legs import MAX_GAP, WAITING, LegState
 from .packets import Packet
 from .payloads import Vp8, read_vp8
@@ -33,12 +34,13 @@ class Vp8Mode:
 
     __slots__ = (
         "_ceiling", "_current", "_dropped", "_epoch", "_exempt", "_key_offset", "_last_key", "_last_picture", "_last_tl0",
-        "_leg", "_picture_offset", "_prefixes", "_ranges", "_tl0_offset", "_vain", "spatial", "temporal",
+        "_leg", "_picture_offset", "_prefixes", "_ranges", "_tl0_offset", "_types", "_vain", "spatial", "temporal",
     )  # fmt: skip
 
     def __init__(self, leg: LegState) -> None:
         self._leg = leg
         self.spatial = self.temporal = -1
+        self._types: frozenset[int] = frozenset()
         self._ceiling = leg.spec.max_temporal
         self._epoch = leg.epoch
         self._exempt = -1  # a picture that passes although it is above the ceiling
@@ -56,8 +58,9 @@ class Vp8Mode:
             return
         types = leg.types
         send = leg.send
+        known_types = self._types
         for position, timestamp, marker, payload_type, payload, passed, info in packets:
-            first = types.get(payload_type, 0) if payload and info is not None else 0
+            first = types.get(payload_type, 0) if payload and info is not None and payload_type in known_types else 0
             if first and info[1] == self._current and position == leg.highest + 1:
                 leg.highest = position
                 prefix = self._prefixes.get(info[8]) or self._continue(info[8])
@@ -82,7 +85,8 @@ class Vp8Mode:
                 leg.fill(now, placed[0], placed[1])
 
     def handle_switch(self, stream: Stream) -> None:
-        del stream
+        # What another codec's reader made of a packet is none of ours: such packets are dropped like unknown types.
+        self._types = frozenset(one for one, codec in stream.spec.codecs.items() if codec is Codec.VP8)
         self._ceiling = self._leg.spec.max_temporal
         self._current = _NONE
 
