@@ -103,10 +103,11 @@ class Client:
     def resume(self, *, sid: str = "", reason: int = 1, **given: Any) -> Client:
         """A new socket for the same session; forgets what was told before."""
         sid = sid or self.sid
-        query = {"reconnect": "1", "sid": sid, "reconnect_reason": str(reason), "protocol": "16", "sdk": "js"}
+        query = {"reconnect": "1", "sid": sid, "reconnect_reason": str(reason)}
+        query |= {"protocol": "16", "sdk": "js", "version": "2.23.0"}
         if self.phone is not None and self.phone.is_single:
             join = rtc.JoinRequest(reconnect=True, participant_sid=sid, reconnect_reason=reason)  # type: ignore[arg-type]
-            join.client_info.MergeFrom(models.ClientInfo(sdk=models.ClientInfo.SDK.JS, protocol=16))
+            join.client_info.MergeFrom(models.ClientInfo(sdk=models.ClientInfo.SDK.JS, version="2.23.0", protocol=16))
             join.connection_settings.auto_subscribe = True
             given.setdefault("join", join)
             query = {}
