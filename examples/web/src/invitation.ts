@@ -47,9 +47,11 @@ export function readClaims(token: string): Claims | undefined {
 
 export const isGuest = (claims: Claims | undefined): boolean => claims?.identity === GUEST;
 
-/** A token that nobody else joins with. Raises Problem. */
-export async function ownToken({ url, token }: Invitation, room: string, name: string): Promise<string> {
-  if (token && !isGuest(readClaims(token))) return token;
+/** A token that nobody else joins with; `chosen` is the room of those who have none. Raises Problem. */
+export async function ownToken({ url, token }: Invitation, chosen: string, name: string): Promise<string> {
+  const claims = readClaims(token);
+  if (token && !isGuest(claims)) return token;
+  const room = claims?.room || chosen;
   const ask = new URL("demo/token", url.replace(/^ws/, "http").replace(/\/?$/, "/"));
   ask.search = new URLSearchParams({ room, name, identity: await ownIdentity(name) }).toString();
   const headers: HeadersInit = token ? { authorization: `Bearer ${token}` } : {};
