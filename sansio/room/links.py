@@ -88,7 +88,10 @@ class Links:
             target=target,
             peer=self._endpoint.open_peer(now, role=role, lite=self._lite),
             negotiation=Negotiation(
-                session_id=random_bits(self._entropy, 62), capabilities=self._capabilities, is_single=single
+                session_id=random_bits(self._entropy, 62),
+                capabilities=self._capabilities,
+                is_single=single,
+                limit_characters=self._config.limit.max_sdp_size,
             ),
             first_offer_id=1 + random_below(self._entropy, 256),
             is_single=single,

@@ -30,6 +30,11 @@ from .publication import Publication, PublishedCodec, receive_section
 from .track_info import AUDIO, VIDEO, Feature, kind_name, source_name, track_info
 
 Reason = rtc.RequestResponse.Reason
+MAX_REQUEST_BYTES = 16_384
+"""Of an add_track. What it says is repeated to everybody with each change, and real ones have a few hundred bytes."""
+
+MAX_CODECS = 8
+"""Of one track, a backup codec asked for again included."""
 
 
 @attrs.frozen
@@ -103,8 +108,13 @@ class Publisher:
             return Reason.UNSUPPORTED_TYPE, "track type is neither audio nor video"
         if not may_publish(self._participant.permission, request.source):
             return Reason.NOT_ALLOWED, "does not have permission to publish this source"
-        if request.sid and self._find(TrackSid(request.sid)) is None:
+        known = self._find(TrackSid(request.sid)) if request.sid else None
+        if request.sid and known is None:
             return Reason.NOT_FOUND, "track to add a codec to is unknown"
+        if known is not None and len(known.codecs) + len(request.simulcast_codecs) > MAX_CODECS:
+            return Reason.LIMIT_EXCEEDED, "too many codecs"
+        if request.ByteSize() > MAX_REQUEST_BYTES:
+            return Reason.LIMIT_EXCEEDED, "track description too large"
         limit = self._config.limit
         if not request.sid and (
             len(self._pending) + len(self._queued) >= limit.max_pending_tracks

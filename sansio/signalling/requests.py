@@ -20,6 +20,8 @@ from .join import attributes_size
 from .scenarios import simulate
 
 Reason = rtc.RequestResponse.Reason
+MAX_FEATURES = 64
+"""Of an audio track; there are half a dozen by now."""
 Handler: TypeAlias = Callable[[float, Room, Member, Any], None]
 
 
@@ -71,7 +73,7 @@ def _update_audio_track(now: float, room: Room, member: Member, update: rtc.Upda
         return
     info = publication.info
     del info.audio_features[:]
-    info.audio_features.extend(dict.fromkeys(update.features))
+    info.audio_features.extend(list(dict.fromkeys(update.features))[:MAX_FEATURES])
     info.stereo = models.AudioTrackFeature.TF_STEREO in info.audio_features
     info.disable_dtx = models.AudioTrackFeature.TF_NO_DTX in info.audio_features
     member.publisher.changed(publication)

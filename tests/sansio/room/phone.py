@@ -238,6 +238,10 @@ class Phone:
         published = self.published[cid] = Published(connection, cid, kind, mid, outgoing, rids)
         return published
 
+    def unpublish(self, published: Published) -> None:
+        """Stop its section; the next offer says so."""
+        published.connection.negotiation.remove_outgoing(published.mid)
+
     def restart_ice(self) -> None:
         """New credentials on the connection that the client offers; its next offer has them."""
         self.open_publisher().peer.restart_ice(self.now)
