@@ -119,7 +119,8 @@ class _Connection(TCPServer):  # type: ignore[misc]
                 self._writes.add(scope)
                 try:
                     await self.stream.send_all(data)
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+                    # Busy: the end of the stream is being sent by whoever closes the connection.
                     await self.protocol.handle(Closed())
                     return
                 finally:
