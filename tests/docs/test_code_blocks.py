@@ -5,12 +5,13 @@ A page's Python blocks run in order, in one module. What must not run is marked 
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import click
 import pytest
 from doc_blocks import ROOT, Block, blocks, blocks_in, name, pages, pages_with
+from server_process import Server, running
 
 from trio_server.cli import main
 from trio_server.config import load
@@ -26,6 +28,39 @@ RUN = {"python", "sh", "yaml"}
 SHOWN = {"text"}
 BUILT = {"{toctree}", "{include}", "{eval-rst}", "{literalinclude}", "{image}"}
 SHELL_TIMEOUT = 60.0
+DEFAULT_HTTP = "127.0.0.1:7880"
+"""The address that pages name; a block gets that of the test's own server in its place."""
+
+
+@pytest.fixture(scope="session")
+def dev_server() -> Iterator[Server]:
+    with running(["-m", "trio_server.cli", "dev", "--port", "{port}", "--udp-port", "{udp_port}"]) as server:
+        yield server
+
+
+@pytest.fixture
+def localised(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Text of a block with a running server in it, if it names one."""
+
+    def localise(text: str) -> str:
+        if DEFAULT_HTTP not in text:
+            return text
+        server: Server = request.getfixturevalue("dev_server")
+        return text.replace(DEFAULT_HTTP, f"127.0.0.1:{server.port}")
+
+    return localise
+
+
+@pytest.fixture
+def shell_environment(tmp_path: Path) -> dict[str, str]:
+    """Variables for a shell in which `atrium` is this checkout's."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    atrium = commands / "atrium"
+    atrium.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m trio_server.cli "$@"\n')
+    atrium.chmod(0o755)
+    kept = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
+    return kept | {"PATH": f"{commands}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 
 
 def parameters(language: str) -> list[Any]:
@@ -40,7 +75,7 @@ def parameters(language: str) -> list[Any]:
 
 
 def _needs_server(page: Path, language: str) -> bool:
-    return any("127.0.0.1:7880" in block.text for block in blocks_in(page, language))
+    return any(DEFAULT_HTTP in block.text for block in blocks_in(page, language))
 
 
 @pytest.mark.parametrize("page", pages(), ids=name)
