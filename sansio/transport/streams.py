@@ -276,15 +276,22 @@ class Streams:
         entry.payload_type = header.payload_type
         if not elements:
             return True
+        unknown = ""
         for ids in self._ids:
             mid = _text(elements, ids.mid)
-            if mid and (mid not in self._sections or self._sections[mid].extensions != ids):
+            if mid and mid not in self._sections:
+                unknown = mid
+                continue
+            if mid and self._sections[mid].extensions != ids:
                 continue  # those ids are another section's
             entry.mid = mid or entry.mid
             entry.rid = _text(elements, ids.rid) or entry.rid
             entry.repaired_rid = _text(elements, ids.repaired_rid) or entry.repaired_rid
             if mid:
                 break
+        else:
+            # A section that is still to be described (RFC 8843 §9.2): no other may have the packet.
+            entry.mid = entry.mid or unknown
         return True
 
     # Binding
@@ -316,8 +323,8 @@ class Streams:
         section = section_or_none
         if entry.payload_type in section.rtx:
             return self._attach_rtx(self._repaired(section, entry), entry)
-        if entry.payload_type not in section.codecs:
-            return None
+        if entry.payload_type not in section.codecs or (section.ssrcs and not entry.mid):
+            return None  # a section that names its SSRCs does not take others by their payload type
         rid = entry.rid or section.rids[0] if len(section.rids) == 1 else entry.rid
         if section.rids and rid not in section.rids:
             return None

@@ -166,6 +166,10 @@ def test_what_binds(sections: list[ReceiveSection], data: bytes, expected: tuple
     ("sections", "data"),
     [
         pytest.param([], packet(5, mid="1", rid="q"), id="no sections"),
+        pytest.param([MICROPHONE], packet(5, payload_type=111, mid="7"), id="mid of a section that is still to come"),
+        pytest.param(
+            [attrs.evolve(MICROPHONE, ssrcs=(4,))], packet(5, payload_type=111), id="type of a section with other SSRCs"
+        ),
         pytest.param([CAMERA], packet(5), id="nothing said, several layers"),
         pytest.param([CAMERA], packet(5, mid="1"), id="mid without rid"),
         pytest.param([CAMERA], packet(5, mid="1", rid="z"), id="unknown rid"),
