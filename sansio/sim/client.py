@@ -1,0 +1,725 @@
+"""A whole LiveKit client without I/O: signalling, negotiation, transports, media and data, from the server's own machines.
+
+    new --join--> joining --join message--> joined --leave, refused, told to go--> over
+                     ^                        | socket lost, transport failed
+                     |                        v
+                     +---told to come anew--- resuming --reconnect message--> joined
+
+With one peer connection (v1) the client offers it inside the join; with two (v0) it offers its publisher connection and answers
+the server's offers on the other. After a lost socket it resumes: a new socket, sync state, an ICE restart, and the reliable
+data that the server has not seen. Where that fails it joins anew and publishes its tracks again.
+
+It has the four kinds of verbs of all machines here. Its commands to whoever drives it are `OpenSocket`, `SendFrame` and
+`CloseSocket`; a driver may be a `World`, or a test that hands frames to a `Node` by itself. Drain `poll_commands`,
+`poll_transmits` and `poll_events` after every call.
+
+Left out: backup codecs, end-to-end encryption, data tracks, TURN.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from enum import Enum
+from typing import TypeAlias
+
+import attrs
+
+from ..dtls import Certificate, HandshakeFactory, OpenSslHandshake
+from ..entropy import Entropy
+from ..errors import DropReason
+from ..outputs import Address, Batch, HttpRequest
+from ..timers import TimerTable
+from ..transport import (
+    ChannelMessage,
+    ChannelOpened,
+    PeerEvent,
+    PeerState,
+    PeerStateChanged,
+    RtcpReceived,
+    StreamBound,
+    StreamNotice,
+    StreamUnbound,
+)
+from ..wire import WireError, models, parse, rtc
+from .connection import PUBLISHER, SUBSCRIBER, ClientConnection
+from .data import Inbox, Outgoing, Received
+from .kernel import ClientKernel
+from .media import source_number
+from .publishing import PublishedTrack, Publishing, TrackOptions
+from .receiving import Receiving
+from .sink import Sink
+from .view import RoomView
+
+PROTOCOL = 16
+FIRST_SECTIONS = 3
+"""Receiving sections of each kind in the first offer of a single connection, as LiveKit's clients have."""
+RETRY_DELAYS_S = (0.0, 0.3, 1.2, 2.7, 4.8, 7.0)
+"""Before attempts to resume, as livekit-client waits; then the client joins anew."""
+CONNECT_TIMEOUT_S = 15.0
+_HIGH_WATER_BYTES = 262_144
+_NOT_KEPT = ("offer", "answer", "trickle", "ping", "ping_req")
+"""What a client does not send later: it is made anew after a resume, or means nothing any more."""
+
+
+class Phase(Enum):
+    NEW = "new"
+    JOINING = "joining"
+    JOINED = "joined"
+    RESUMING = "resuming"
+    OVER = "over"
+
+
+class _Timer(Enum):
+    PING = "ping"
+    SILENCE = "the server says nothing"
+    RETRY = "another attempt"
+    CONNECT = "the transport must be up"
+
+
+@attrs.frozen
+class OpenSocket:
+    """Ask the server for a WebSocket with this request."""
+
+    request: HttpRequest
+
+
+@attrs.frozen
+class SendFrame:
+    """One binary frame."""
+
+    frame: bytes
+
+
+@attrs.frozen
+class CloseSocket:
+    """Close the socket; nothing is heard from it any more."""
+
+
+ClientCommand: TypeAlias = OpenSocket | SendFrame | CloseSocket
+
+
+@attrs.frozen
+class Joined:
+    """The join message came."""
+
+    sid: str
+
+
+@attrs.frozen
+class Resumed:
+    """The server took the session up again."""
+
+
+@attrs.frozen
+class Connected:
+    """Media and data can flow."""
+
+
+@attrs.frozen(kw_only=True)
+class Left:
+    """The session is over for good."""
+
+    reason: str
+    """Name of a DisconnectReason, or what the server's refusal said."""
+    status: int = 0
+    """HTTP status of a refusal."""
+
+
+ClientEvent: TypeAlias = Joined | Resumed | Connected | Left | Received
+
+
+@attrs.frozen(kw_only=True)
+class ClientOptions:
+    """What kind of client it is."""
+
+    single: bool = True
+    """One peer connection (v1) or two (v0)."""
+    auto_subscribe: bool = True
+    adaptive_stream: bool = False
+    disable_ice_lite: bool = False
+    protocol: int = PROTOCOL
+    sdk: str = "js"
+    resumes: bool = True
+    """Whether it comes back by itself after a lost socket or transport."""
+    heeds_dynacast: bool = True
+
+
+class Client:
+    """One client. `now` is the first argument of whatever needs time."""
+
+    def __init__(
+        self,
+        *,
+        identity: str,
+        token: str,
+        address: Address,
+        entropy: Entropy,
+        certificate: Certificate,
+        handshake: HandshakeFactory = OpenSslHandshake,
+        options: ClientOptions = ClientOptions(),
+        ports: int = 2,
+    ) -> None:
+        """`address` is that of its first UDP socket, as the server can reach it. Each connection that it opens takes the next
+        of so many `ports`; two are needed for clients with two connections."""
+        self.identity = identity
+        self.options = options
+        self._token = token
+        self.address = address
+        self._ports = ports
+        self._opened = 0
+        self._entropy = entropy
+        self._certificate = certificate
+        self._handshake = handshake
+        self._kernel = ClientKernel(entropy)
+        self._closed: list[ClientConnection] = []
+        """Connections whose goodbye is still to be sent."""
+        self.publisher: ClientConnection | None = None
+        """The connection that we offer; the only one where there is but one."""
+        self.subscriber: ClientConnection | None = None
+        self.phase = Phase.NEW
+        self.was_joined = False
+        self.left: Left | None = None
+        self.socket_open = False
+        self.view = RoomView()
+        self.published = Publishing(identity, entropy)
+        """The tracks of this client."""
+        self.receiving = Receiving(self._kernel)
+        self.inbox = Inbox()
+        self._unsubscribed: dict[str, None] = {}
+        """Tracks that were unsubscribed, for the sync state."""
+        self._permission: rtc.SubscriptionPermission | None = None
+        self._outgoing = Outgoing()
+        self._pending_frames: list[rtc.SignalRequest] = []
+        self._attempts = 0
+        self._last_heard = 0.0
+        self._ping_interval = self._ping_timeout = 0.0
+        self._timers: TimerTable[_Timer] = TimerTable()
+        self._commands: list[ClientCommand] = []
+        self._events: list[ClientEvent] = []
+        self.drops: dict[DropReason, int] = {}
+
+    # Input: the socket
+
+    def handle_accepted(self, now: float) -> None:
+        """The WebSocket is open."""
+        self.socket_open = True
+        self._last_heard = now
+
+    def handle_rejected(self, now: float, status: int, body: str) -> None:
+        """The upgrade was refused."""
+        self.socket_open = False
+        if self.phase is Phase.RESUMING and status >= 500:
+            self._retry(now)
+        else:
+            self._end(now, Left(reason=body, status=status))
+        self._settle(now)
+
+    def handle_frame(self, now: float, frame: bytes) -> None:
+        """One binary frame of the server."""
+        if self.phase is Phase.OVER:
+            return
+        self._last_heard = now
+        try:
+            response = parse(rtc.SignalResponse, frame)
+        except WireError:
+            return
+        self.view.handle(response)
+        self._handle_response(now, response)
+        self._settle(now)
+
+    def handle_socket_closed(self, now: float) -> None:
+        """The server or the network closed the socket."""
+        self.socket_open = False
+        if self.phase in (Phase.JOINED, Phase.RESUMING, Phase.JOINING):
+            self._come_back(now)
+        self._settle(now)
+
+    # Input: datagrams and time
+
+    def handle_datagrams(self, now: float, batch: Sequence[tuple[Address, Address, bytes]]) -> None:
+        """(local, remote, data) each."""
+        for connection in self._connections:
+            own = [one for one in batch if one[0] == connection.address]
+            if own:
+                connection.endpoint.handle_datagrams(now, own)
+        self._settle(now)
+
+    def handle_timeout(self, now: float) -> None:
+        for connection in self._connections:
+            connection.endpoint.handle_timeout(now)
+        for timer in self._timers.expire(now):
+            self._expired(now, timer)
+        if self.publisher is not None:
+            self.published.handle_timeout(now, self.publisher)
+        self.receiving.handle_timeout(now)
+        self._settle(now)
+
+    # Commands
+
+    def join(self, now: float) -> None:
+        """Enter the room of the token."""
+        self._open_session(now)
+        self._settle(now)
+
+    def leave(self, now: float) -> None:
+        """Say goodbye, and close everything."""
+        if self.phase is Phase.JOINED:
+            self._send(rtc.SignalRequest(leave=rtc.LeaveRequest(reason=models.DisconnectReason.CLIENT_INITIATED)))
+        self._end(now, Left(reason="CLIENT_INITIATED"))
+        self._settle(now)
+
+    def lose_socket(self, now: float) -> None:
+        """The socket breaks on this side; what follows is as after any loss."""
+        if self.socket_open:
+            self._commands.append(CloseSocket())
+        self.handle_socket_closed(now)
+
+    def vanish(self, now: float) -> None:  # noqa: ARG002 - as everywhere
+        """Stop at once, without a word to anybody."""
+        self.phase = Phase.OVER
+        self.left = Left(reason="vanished")
+        self._timers.cancel_all()
+        self.publisher = self.subscriber = None
+        self.published.restart()
+        self.receiving.forget_streams()
+        self._commands.clear()
+
+    def restart_ice(self, now: float) -> None:
+        """Offer new credentials on the connection that this client offers."""
+        if self.publisher is not None:
+            self.publisher.restart(now)
+        self._settle(now)
+
+    def publish(self, now: float, options: TrackOptions) -> PublishedTrack:
+        """Publish a track as soon as this is possible."""
+        track = self.published.add(options)
+        self._send(rtc.SignalRequest(add_track=track.request()))
+        self._settle(now)
+        return track
+
+    def unpublish(self, now: float, track: PublishedTrack) -> None:
+        """End a track."""
+        self.published.remove(track, self.publisher)
+        self._settle(now)
+
+    def set_muted(self, now: float, track: PublishedTrack, muted: bool) -> None:
+        track.set_muted(now, muted)
+        if track.sid:
+            self._send(rtc.SignalRequest(mute=rtc.MuteTrackRequest(sid=track.sid, muted=muted)))
+        self._settle(now)
+
+    def send_data(
+        self, now: float, payload: bytes, *, topic: str = "", reliable: bool = True, to: Sequence[str] = ()
+    ) -> None:
+        """Send a user packet to all others, or to the identities in `to`."""
+        user = models.UserPacket(payload=payload, topic=topic)
+        self.send_packet(now, models.DataPacket(user=user, destination_identities=to), reliable=reliable)
+
+    def send_packet(self, now: float, packet: models.DataPacket, *, reliable: bool = True) -> None:
+        """Send a data packet of any kind."""
+        self._outgoing.add(packet, reliable=reliable)
+        self._settle(now)
+
+    def request(self, now: float, request: rtc.SignalRequest) -> None:
+        """Send any signal request; subscriptions and permissions are remembered for a resume."""
+        match request.WhichOneof("message"):
+            case "subscription":
+                for sid in request.subscription.track_sids:
+                    self._unsubscribed.pop(sid, None)
+                    if not request.subscription.subscribe:
+                        self._unsubscribed[sid] = None
+            case "subscription_permission":
+                self._permission = request.subscription_permission
+            case _:
+                pass
+        self._send(request)
+        self._settle(now)
+
+    # Output
+
+    def poll_commands(self) -> list[ClientCommand]:
+        commands, self._commands = self._commands, []
+        return commands
+
+    def poll_transmits(self) -> list[Batch]:
+        kept, self._closed = self._closed, []
+        return [batch for connection in (*kept, *self._connections) for batch in connection.endpoint.poll_transmits()]
+
+    def poll_events(self) -> list[ClientEvent]:
+        events, self._events = self._events, []
+        for connection in self._connections:
+            for reason, count in connection.endpoint.poll_drops().items():
+                self.drops[reason] = self.drops.get(reason, 0) + count
+        return events
+
+    def poll_timeout(self) -> float | None:
+        deadlines = [self._timers.next(), self.receiving.poll_timeout(), self.published.poll_timeout()]
+        deadlines += [connection.endpoint.poll_timeout() for connection in self._connections]
+        return min((at for at in deadlines if at is not None), default=None)
+
+    # Getters
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether all its peer connections are up."""
+        connections = self._connections
+        return self.phase is Phase.JOINED and bool(connections) and all(one.is_connected for one in connections)
+
+    @property
+    def sid(self) -> str:
+        """As the server named it; empty before the join."""
+        return self.view.own_sid
+
+    @property
+    def is_data_ready(self) -> bool:
+        return self.publisher is not None and {"_reliable", "_lossy"} <= self.publisher.channels.keys()
+
+    def sinks(self, identity: str, kind: str = "") -> list[Sink]:
+        """Where tracks of that participant end, in order of subscription."""
+        found = self.receiving.sinks.values()
+        return [sink for sink in found if sink.identity == identity and kind in ("", sink.kind)]
+
+    @property
+    def _connections(self) -> list[ClientConnection]:
+        return [one for one in (self.publisher, self.subscriber) if one is not None]
+
+    # Sessions
+
+    def _open_session(self, now: float) -> None:
+        """Ask for a socket for a session of its own."""
+        self.phase = Phase.JOINING
+        self._drop_connections(now)
+        offer = None
+        if self.options.single:
+            self.publisher = self._connect(now, PUBLISHER)
+            offer = self.publisher.first_offer(now, receivers=FIRST_SECTIONS)
+        self._timers.set(_Timer.CONNECT, now + CONNECT_TIMEOUT_S)
+        self._commands.append(OpenSocket(self._upgrade(offer)))
+
+    def _upgrade(self, offer: rtc.SessionDescription | None = None, *, resume: bool = False) -> HttpRequest:
+        headers = {"authorization": f"Bearer {self._token}"}
+        if not self.options.single:
+            query = {
+                "protocol": str(self.options.protocol),
+                "sdk": self.options.sdk,
+                "auto_subscribe": str(int(self.options.auto_subscribe)),
+                "adaptive_stream": str(int(self.options.adaptive_stream)),
+                "disable_ice_lite": str(int(self.options.disable_ice_lite)),
+            }
+            if resume:
+                query |= {"reconnect": "1", "sid": self.sid, "reconnect_reason": "1"}
+            return HttpRequest(method="GET", path="/rtc", query=query, headers=headers)
+        join = rtc.JoinRequest(
+            client_info=models.ClientInfo(sdk=self.options.sdk.upper(), protocol=self.options.protocol),
+            connection_settings=rtc.ConnectionSettings(
+                auto_subscribe=self.options.auto_subscribe,
+                adaptive_stream=self.options.adaptive_stream,
+                disable_ice_lite=self.options.disable_ice_lite,
+            ),
+            publisher_offer=offer,
+            reconnect=resume,
+            participant_sid=self.sid if resume else "",
+        )
+        wrapped = rtc.WrappedJoinRequest(join_request=join.SerializeToString())
+        query = {"join_request": urlsafe_b64encode(wrapped.SerializeToString()).decode()}
+        return HttpRequest(method="GET", path="/rtc/v1", query=query, headers=headers)
+
+    def _come_back(self, now: float) -> None:
+        """The socket or a transport is lost."""
+        if not self.options.resumes or (self.phase is Phase.JOINING and not self.was_joined):
+            self._end(now, Left(reason="connection lost"))
+            return
+        if self.phase is Phase.JOINED:
+            self.phase = Phase.RESUMING
+            self._attempts = 0
+        self._timers.cancel(_Timer.PING)
+        self._timers.cancel(_Timer.SILENCE)
+        self._retry(now)
+
+    def _retry(self, now: float) -> None:
+        """Try to come back: by a resume some times, then anew."""
+        delay = RETRY_DELAYS_S[min(self._attempts, len(RETRY_DELAYS_S) - 1)]
+        self._attempts += 1
+        self._timers.set(_Timer.RETRY, now + delay)
+
+    def _attempt(self, now: float) -> None:
+        if self.phase is Phase.RESUMING and self._attempts <= len(RETRY_DELAYS_S):
+            self._timers.set(_Timer.CONNECT, now + CONNECT_TIMEOUT_S)
+            self._commands.append(OpenSocket(self._upgrade(resume=True)))
+        else:
+            self._rejoin(now)
+
+    def _rejoin(self, now: float) -> None:
+        """Join anew, and publish everything again."""
+        self._close_socket()
+        self.published.restart()
+        self._outgoing.restart()
+        self._open_session(now)
+
+    def _end(self, now: float, left: Left) -> None:
+        if self.phase is Phase.OVER:
+            return
+        self.phase = Phase.OVER
+        self.left = left
+        self._events.append(left)
+        self._close_socket()
+        self._timers.cancel_all()
+        self.published.restart()
+        self._drop_connections(now)
+
+    def _close_socket(self) -> None:
+        if self.socket_open:
+            self._commands.append(CloseSocket())
+            self.socket_open = False
+
+    def _expired(self, now: float, timer: _Timer) -> None:
+        match timer:
+            case _Timer.PING:
+                self._timers.set(_Timer.PING, now + self._ping_interval)
+                self._send(rtc.SignalRequest(ping_req=rtc.Ping(timestamp=int(now * 1000))))
+            case _Timer.SILENCE:
+                if now - self._last_heard >= self._ping_timeout:
+                    self.lose_socket(now)
+                else:
+                    self._timers.set(_Timer.SILENCE, self._last_heard + self._ping_timeout)
+            case _Timer.RETRY:
+                self._attempt(now)
+            case _Timer.CONNECT:
+                if not self.is_connected and self.options.resumes:
+                    self._rejoin(now)
+                elif not self.is_connected:
+                    self._end(now, Left(reason="not connected in time"))
+
+    # Transports
+
+    def _connect(self, now: float, target: int) -> ClientConnection:
+        host, port = self.address
+        address = (host, port + self._opened % self._ports)
+        self._opened += 1
+        return ClientConnection(
+            now,
+            target=target,
+            address=address,
+            kernel=self._kernel,
+            entropy=self._entropy,
+            certificate=self._certificate,
+            handshake=self._handshake,
+        )
+
+    def _drop_connections(self, now: float) -> None:
+        for connection in self._connections:
+            connection.endpoint.close_peer(now, connection.peer)
+            self._closed.append(connection)
+        self.publisher = self.subscriber = None
+        self.receiving.forget_streams()
+
+    def _settle(self, now: float) -> None:
+        """Let consequences run until all is quiet."""
+        for connection in self._connections:
+            while events := connection.endpoint.poll_events():
+                for _, event in events:
+                    if connection in self._connections:
+                        self._handle_peer_event(now, connection, event)
+        self._place_streams(now)
+        self.receiving.handle_packets(now, self._kernel.take_packets())
+        self.receiving.send_feedback(now)
+        self._send_waiting_data(now)
+        if self.phase is Phase.JOINED:
+            for connection in self._connections:
+                self._negotiate(connection)
+
+    def _handle_peer_event(self, now: float, connection: ClientConnection, event: PeerEvent) -> None:
+        match event:
+            case PeerStateChanged():
+                self._peer_state_changed(now, connection, event.state)
+            case StreamBound():
+                self.receiving.handle_bound(connection, event)
+            case StreamUnbound():
+                self.receiving.handle_unbound(now, event.stream)
+            case StreamNotice():
+                self.receiving.handle_notice(now, event.notice)
+            case RtcpReceived():
+                self.published.handle_rtcp(event.packets, connection)
+            case ChannelOpened():
+                connection.channels[event.label] = event.channel
+            case ChannelMessage():
+                self._channel_message(now, event)
+            case _:
+                pass
+
+    def _peer_state_changed(self, now: float, connection: ClientConnection, state: PeerState) -> None:
+        if state is PeerState.CONNECTED:
+            if connection is self.publisher:
+                self.published.negotiated(now, connection)
+            if self.is_connected:
+                self._timers.cancel(_Timer.CONNECT)
+                self._events.append(Connected())
+        elif state in (PeerState.FAILED, PeerState.CLOSED) and self.phase is Phase.JOINED:
+            self._close_socket()
+            self._come_back(now)
+
+    def _place_streams(self, now: float) -> None:
+        """Find the tracks of streams, once the description has come that names them."""
+        for connection, event in self.receiving.waiting:
+            sid = connection.track_of_ssrc.get(event.ssrc)
+            section = connection.sections.get(event.mid)
+            if sid is None or section is None:
+                continue
+            known = self.view.track(sid)
+            sink = self.receiving.sink_of(sid, section.kind, known[0].identity if known else "")
+            if known is not None and sink.source is None:
+                sink.source = source_number(known[0].identity, known[1].name)
+            self.receiving.place(now, event.stream, section, sink)
+
+    def _channel_message(self, now: float, event: ChannelMessage) -> None:
+        if event.label in ("_reliable", "_lossy"):
+            received = self.inbox.add(now, event.data, reliable=event.label == "_reliable")
+            if received is not None:
+                self._events.append(received)
+
+    def _send_waiting_data(self, now: float) -> None:
+        publisher = self.publisher
+        if publisher is None or not self.is_data_ready or self.phase is not Phase.JOINED:
+            return
+        waiting = self._outgoing.waiting
+        while waiting:
+            data, reliable = waiting[0]
+            channel = publisher.channels["_reliable" if reliable else "_lossy"]
+            if reliable and publisher.peer.buffered_bytes(channel) > _HIGH_WATER_BYTES:
+                return
+            if not publisher.peer.send_data(now, channel, data):
+                return
+            waiting.popleft()
+
+    # Negotiation
+
+    def _negotiate(self, connection: ClientConnection) -> None:
+        """Offer what changed, one offer at a time."""
+        if connection.needs_offer and not connection.is_pending:
+            self._send(rtc.SignalRequest(offer=connection.offer()))
+            self._trickle(connection)
+
+    def _trickle(self, connection: ClientConnection) -> None:
+        for candidate in connection.take_candidates():
+            self._send(rtc.SignalRequest(trickle=candidate))
+
+    # Signalling
+
+    def _send(self, request: rtc.SignalRequest) -> None:
+        """Send now, or after the resume where that makes sense."""
+        if self.socket_open and self.phase is Phase.JOINED:
+            self._commands.append(SendFrame(request.SerializeToString()))
+        elif self.phase is Phase.RESUMING and request.WhichOneof("message") not in _NOT_KEPT:
+            self._pending_frames.append(request)
+
+    def _handle_response(self, now: float, response: rtc.SignalResponse) -> None:
+        match response.WhichOneof("message"):
+            case "join":
+                self._joined(now, response.join)
+            case "reconnect":
+                self._resumed(now, response.reconnect)
+            case "leave":
+                self._told_to_leave(now, response.leave)
+            case "offer":
+                self._answer(now, response.offer)
+            case "answer":
+                if self.publisher is not None and self.publisher.handle_answer(now, response.answer):
+                    self.published.negotiated(now, self.publisher)
+            case "trickle":
+                connection = self.subscriber if response.trickle.target == SUBSCRIBER else self.publisher
+                if connection is not None:
+                    connection.handle_candidate(now, response.trickle.candidateInit)
+            case "media_sections_requirement":
+                if self.publisher is not None:
+                    self.publisher.add_receivers(response.media_sections_requirement)
+            case "refresh_token":
+                self._token = response.refresh_token
+            case _:
+                self._handle_about_tracks(now, response)
+
+    def _handle_about_tracks(self, now: float, response: rtc.SignalResponse) -> None:
+        """What the server says of tracks that this client publishes."""
+        match response.WhichOneof("message"):
+            case "track_published":
+                if self.publisher is not None:
+                    self.published.accepted(response.track_published, self.publisher)
+            case "track_unpublished":
+                track = self.published.of_sid(response.track_unpublished.track_sid)
+                if track is not None:
+                    self.unpublish(now, track)
+            case "track_subscribed":
+                self.published.subscribed(now, response.track_subscribed.track_sid)
+            case "mute":
+                track = self.published.of_sid(response.mute.sid)
+                if track is not None:
+                    self.set_muted(now, track, response.mute.muted)
+            case "subscribed_quality_update":
+                if self.options.heeds_dynacast:
+                    self.published.set_qualities(response.subscribed_quality_update)
+            case _:
+                pass
+
+    def _joined(self, now: float, join: rtc.JoinResponse) -> None:
+        self.phase = Phase.JOINED
+        self.was_joined = True
+        self._attempts = 0
+        self._timers.cancel(_Timer.RETRY)
+        self._events.append(Joined(self.sid))
+        self._start_pings(now, join.ping_interval, join.ping_timeout)
+        self._pending_frames.clear()
+        if self.publisher is None:
+            self.publisher = self._connect(now, PUBLISHER)
+            self._send(rtc.SignalRequest(offer=self.publisher.first_offer(now)))
+        self._trickle(self.publisher)
+        for request in self.published.requests():
+            self._send(rtc.SignalRequest(add_track=request))
+
+    def _start_pings(self, now: float, interval: int, timeout: int) -> None:
+        self._ping_interval, self._ping_timeout = interval or self._ping_interval, timeout or self._ping_timeout
+        if self._ping_interval:
+            self._timers.set(_Timer.PING, now + self._ping_interval)
+            self._timers.set(_Timer.SILENCE, now + self._ping_timeout)
+
+    def _resumed(self, now: float, reconnect: rtc.ReconnectResponse) -> None:
+        self.phase = Phase.JOINED
+        self._attempts = 0
+        self._timers.cancel(_Timer.RETRY)
+        self._events.append(Resumed())
+        self._start_pings(now, 0, 0)
+        self._send(rtc.SignalRequest(sync_state=self._sync_state()))
+        self._outgoing.resume(reconnect.last_message_seq)
+        if self._permission is not None:
+            self._send(rtc.SignalRequest(subscription_permission=self._permission))
+        pending, self._pending_frames = self._pending_frames, []
+        for request in pending:
+            self._send(request)
+        if self.publisher is not None:
+            self.publisher.restart(now)
+        self._timers.set(_Timer.CONNECT, now + CONNECT_TIMEOUT_S)
+
+    def _sync_state(self) -> rtc.SyncState:
+        auto = self.options.auto_subscribe
+        wishes = rtc.UpdateSubscription(track_sids=list(self._unsubscribed) if auto else [], subscribe=not auto)
+        return rtc.SyncState(
+            subscription=wishes,
+            publish_tracks=self.published.states(),
+            datachannel_receive_states=self.inbox.states(),
+        )
+
+    def _answer(self, now: float, offer: rtc.SessionDescription) -> None:
+        """Answer the server's offer on the subscriber connection."""
+        if self.subscriber is None:
+            self.subscriber = self._connect(now, SUBSCRIBER)
+        self._send(rtc.SignalRequest(answer=self.subscriber.answer(now, offer)))
+        self._trickle(self.subscriber)
+
+    def _told_to_leave(self, now: float, leave: rtc.LeaveRequest) -> None:
+        action = rtc.LeaveRequest.Action
+        if not self.options.resumes or leave.action == action.DISCONNECT:
+            self._end(now, Left(reason=models.DisconnectReason.Name(leave.reason)))
+        elif leave.action == action.RESUME:
+            self._close_socket()
+            self._come_back(now)
+        else:
+            self._rejoin(now)

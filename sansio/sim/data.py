@@ -1,0 +1,106 @@
+"""Data packets of a simulated client: numbering and keeping of reliable ones, and the inbox.
+
+Reliable packets are numbered from 1 and kept until a resume tells which of them the server has; the rest is sent again. Of what
+comes in, reliable packets with a number not above the sender's last are repetitions and are counted apart.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import attrs
+
+from ..wire import WireError, models, parse, rtc
+
+_MAX_KEPT = 4096
+
+
+@attrs.frozen(kw_only=True)
+class Received:
+    """One data packet that reached a client."""
+
+    sender: str
+    """Identity; empty for the server."""
+    payload: bytes
+    topic: str
+    reliable: bool
+    at: float
+    packet: models.DataPacket = attrs.field(repr=False)
+    """All of it, for kinds other than user packets."""
+
+
+class Outgoing:
+    """What a client sends."""
+
+    __slots__ = ("_kept", "_next", "waiting")
+
+    def __init__(self) -> None:
+        self._next = 1
+        self._kept: deque[tuple[int, bytes]] = deque(maxlen=_MAX_KEPT)
+        self.waiting: deque[tuple[bytes, bool]] = deque()
+        """Encoded packets, and whether they are reliable, for channels that are not open yet."""
+
+    def add(self, packet: models.DataPacket, *, reliable: bool) -> None:
+        """Number a packet, keep it, and queue it."""
+        kinds = models.DataPacket.Kind
+        packet.kind = kinds.RELIABLE if reliable else kinds.LOSSY
+        if reliable:
+            packet.sequence = self._next
+            self._kept.append((self._next, packet.SerializeToString()))
+            self._next += 1
+        self.waiting.append((packet.SerializeToString(), reliable))
+
+    def resume(self, last_seen: int) -> None:
+        """The server has everything up to `last_seen`: queue the rest again."""
+        lossy = [one for one in self.waiting if not one[1]]
+        self.waiting = deque([*((data, True) for number, data in self._kept if number > last_seen), *lossy])
+
+    def restart(self) -> None:
+        """A new session: numbers begin anew for what was never sent."""
+        waiting, self.waiting = self.waiting, deque()
+        self._kept.clear()
+        self._next = 1
+        for data, reliable in waiting:
+            packet = parse(models.DataPacket, data)
+            packet.sequence = 0
+            self.add(packet, reliable=reliable)
+
+
+class Inbox:
+    """What a client received."""
+
+    __slots__ = ("_last", "malformed", "messages", "repeated")
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+        self.messages: list[Received] = []
+        self.repeated = 0
+        self.malformed = 0
+
+    def add(self, now: float, data: bytes, *, reliable: bool) -> Received | None:
+        """Take a packet; None if it is a repetition."""
+        try:
+            packet = parse(models.DataPacket, data)
+        except WireError:
+            self.malformed += 1
+            return None
+        if reliable and packet.sequence:
+            if packet.sequence <= self._last.get(packet.participant_sid, 0):
+                self.repeated += 1
+                return None
+            self._last[packet.participant_sid] = packet.sequence
+        received = Received(
+            sender=packet.participant_identity,
+            payload=packet.user.payload,
+            topic=packet.user.topic,
+            reliable=reliable,
+            at=now,
+            packet=packet,
+        )
+        self.messages.append(received)
+        return received
+
+    def states(self) -> Sequence[rtc.DataChannelReceiveState]:
+        """What a resume tells the server to have arrived."""
+        return [rtc.DataChannelReceiveState(publisher_sid=sid, last_seq=last) for sid, last in self._last.items()]
