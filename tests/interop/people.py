@@ -275,3 +275,11 @@ async def sees_picture(person: Person, identity: str) -> None:
     """Hold that the test picture comes through."""
     async with viewing(await person.gets_track(identity, VIDEO)) as viewer:
         await eventually(lambda: viewer.good > 3, f"{person.identity} sees the picture of {identity}")
+
+
+async def inbound_packets(track: rtc.Track) -> int:
+    """How many packets of a track have come."""
+    for stats in await soon(track.get_stats()):
+        if stats.WhichOneof("stats") == "inbound_rtp":
+            return int(stats.inbound_rtp.received.packets_received)
+    return 0
