@@ -1,5 +1,6 @@
 # make serve   run the server for development in a virtual environment of its own
 # make test    run the tests          make lint   style, types and import rules
+# make coverage   branch coverage of the core
 # make web     build the demo page    make docs   build the documentation
 # make fuzz    fuzz each parser for FUZZ_SECONDS
 
@@ -14,17 +15,32 @@ FUZZ_SECONDS ?= 60
 SOURCES := $(shell find sansio trio_server -name '*.py' -o -path '*/static/*' -type f)
 PAGE := trio_server/static/index.html
 PAGE_PACKAGES := examples/web/node_modules/.package-lock.json
+CLIENT_PACKAGES := tests/interop/node_modules/.package-lock.json
 PAGE_SOURCES := examples/web/build.mjs $(wildcard examples/web/src/*)
 
-.PHONY: serve test lint web demo docs fuzz clean
+.PHONY: serve test interop-deps coverage lint web demo docs fuzz clean
 
 # Parsed anew once the page is there, since what is installed has the page in it.
 serve: demo
 	@$(MAKE) -s --no-print-directory $(VENV)/.serve
 	@exec $(BIN)/atrium dev $(ARGS)
 
-test: $(VENV)/.test
+test: $(VENV)/.test demo interop-deps
 	$(BIN)/python -m pytest $(ARGS)
+
+# The packages of the JavaScript clients, where npm is there; without them those tests say so and are skipped.
+interop-deps:
+	@if command -v npm >/dev/null; then $(MAKE) -s --no-print-directory $(CLIENT_PACKAGES); fi
+
+$(CLIENT_PACKAGES): tests/interop/package.json tests/interop/package-lock.json
+	cd tests/interop && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# The core's branch coverage, by the tests that need no other project's clients.
+coverage: $(VENV)/.test
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -m "not interop and not net and not slow" tests/sansio tests/kernel tests/sim tests/corpus $(ARGS)
+	$(BIN)/coverage report --skip-covered --fail-under=90
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -62,7 +78,7 @@ fuzz: $(VENV)/.fuzz
 	done
 
 clean:
-	rm -rf $(VENV) build trio_server/static examples/web/node_modules docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) build trio_server/static examples/web/node_modules tests/interop/node_modules docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 # The environment. What `make test` installs (the checkout itself, editable) serves for `make serve` too.
 
