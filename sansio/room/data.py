@@ -14,7 +14,7 @@ again after a resume are dropped and the resume can say where the sender stands.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import DropReason
 from ..wire import WireError, models, parse
@@ -67,9 +67,10 @@ class Routed:
 
     __slots__ = ("data", "identities", "packet", "sequence", "sids")
 
-    def __init__(self, packet: models.DataPacket, identities: frozenset[str], sids: frozenset[str]) -> None:
+    def __init__(self, packet: models.DataPacket, identities: Mapping[str, None], sids: Mapping[str, None]) -> None:
+        """Dicts stand in for sets, since packets leave in the order of destinations."""
         self.packet = packet
-        self.data = packet.SerializeToString()
+        self.data = packet.SerializeToString(deterministic=True)
         self.identities = identities
         self.sids = sids
         self.sequence = packet.sequence
@@ -109,10 +110,10 @@ def from_server(packet: models.DataPacket) -> Routed:
 
 
 def _routed(packet: models.DataPacket) -> Routed:
-    identities = frozenset(packet.destination_identities) | frozenset(packet.user.destination_identities)
-    sids: frozenset[str] = frozenset()
+    identities = dict.fromkeys((*packet.destination_identities, *packet.user.destination_identities))
+    sids: dict[str, None] = {}
     if packet.HasField("user"):
-        sids = frozenset(packet.user.destination_sids)
+        sids = dict.fromkeys(packet.user.destination_sids)
         _mirror_destinations(packet, identities)
     return Routed(packet, identities, sids)
 

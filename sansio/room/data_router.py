@@ -15,7 +15,6 @@ from .data import LOSSY, RELIABLE, Nonces, Replay, Routed, accept
 from .data_tracks import DataTrack, DataTrackRefusal, handle_of, with_handle
 from .links import DATA_TRACK_LABEL
 from .member import Member
-from .tracks import permits
 
 Reason = rtc.RequestResponse.Reason
 DATA_TRACK_BUFFER_BYTES = 262_144
@@ -123,7 +122,7 @@ class DataRouter:
         if member is owner:
             return
         wished = member.data_wishes.get(track.sid, member.auto_subscribe_data_track)
-        allowed = member.participant.permission.can_subscribe and permits(owner.permissions, member, track.sid)
+        allowed = member.participant.permission.can_subscribe and owner.lets_subscribe(member, track.sid)
         change = member.data_subscriptions.add if wished and allowed else member.data_subscriptions.remove
         if change(track, member.participant.sid):
             member.participant.outbox.send(member.data_subscriptions.message())

@@ -30,6 +30,7 @@ from .data import Sender
 from .data_tracks import DataSubscriptions, DataTracks
 from .links import Links
 from .participant import Participant, State
+from .permission import Audience
 from .publisher import Publisher
 from .subscriber import Subscriber
 
@@ -62,8 +63,8 @@ class Member:
     """One participant in its room."""
 
     __slots__ = (
-        "auto_subscribe_data_track", "bandwidth", "data_subscriptions", "data_tracks", "data_wishes", "drops",
-        "is_closed", "joined_at", "links", "participant", "permissions", "publisher", "sender", "session_closing",
+        "audience", "auto_subscribe_data_track", "bandwidth", "data_subscriptions", "data_tracks", "data_wishes", "drops",
+        "is_closed", "joined_at", "links", "participant", "publisher", "sender", "session_closing",
         "simulated_signal_loss", "subscriber", "timers", "told_allowed",
     )  # fmt: skip
 
@@ -96,7 +97,7 @@ class Member:
         self.data_wishes: dict[str, bool] = {}
         self.auto_subscribe_data_track = settings.auto_subscribe_data_track
         self.bandwidth: BandwidthEstimator = PassiveEstimator()
-        self.permissions: rtc.SubscriptionPermission | None = None
+        self.audience: Audience | None = None
         """Whom this publisher lets subscribe; None lets everybody."""
         self.told_allowed: dict[str, bool] = {}
         """What this subscriber was told of its permission, by track."""
@@ -189,6 +190,11 @@ class Member:
         self.timers.set(MemberTimer.NEGOTIATE, now + timeout)
 
     # Getters
+
+    def lets_subscribe(self, subscriber: Member, track: str) -> bool:
+        """Whether this publisher's list lets that member have that track; recorders are exempt."""
+        who = subscriber.participant
+        return self.audience is None or who.is_recorder or self.audience.allows(who.identity, who.sid, track)
 
     @property
     def is_active(self) -> bool:

@@ -26,7 +26,8 @@ class Frame:
                 self._text = encode_json(self.message)
             return self._text
         if self._binary is None:
-            self._binary = self.message.SerializeToString()
+            # In maps, protobuf's order is another in each process unless it is asked to sort.
+            self._binary = self.message.SerializeToString(deterministic=True)
         return self._binary
 
 

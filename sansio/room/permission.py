@@ -1,12 +1,13 @@
 """What a participant may do: from token grants to the `ParticipantPermission` that clients are shown, and questions to it.
 
 The permission of the running participant is the truth after the join; a token only starts it (and an update replaces it).
+`Audience` is the other kind: whom a publisher lets subscribe to its tracks.
 """
 
 from __future__ import annotations
 
 from ..auth import VideoGrant
-from ..wire import models
+from ..wire import models, rtc
 
 Source = models.TrackSource
 
@@ -45,3 +46,27 @@ def may_publish(permission: models.ParticipantPermission, source: int) -> bool:
 def source_names(permission: models.ParticipantPermission) -> tuple[str, ...]:
     """The allowed sources as token claims spell them."""
     return tuple(SOURCE_NAMES[source] for source in permission.can_publish_sources if source in SOURCE_NAMES)
+
+
+class Audience:
+    """Whom a publisher lets subscribe, and to which tracks. A list of any length is looked up in one step."""
+
+    __slots__ = ("_all_tracks", "_everybody", "_tracks")
+
+    def __init__(self, permission: rtc.SubscriptionPermission) -> None:
+        self._everybody = permission.all_participants
+        self._all_tracks: set[str] = set()
+        """Identities and sids."""
+        self._tracks: dict[str, set[str]] = {}
+        for entry in permission.track_permissions:
+            for name in {entry.participant_identity, entry.participant_sid} - {""}:
+                if entry.all_tracks:
+                    self._all_tracks.add(name)
+                else:
+                    self._tracks.setdefault(name, set()).update(entry.track_sids)
+
+    def allows(self, identity: str, sid: str, track: str) -> bool:
+        """Whether the participant of that identity and sid may have that track."""
+        if self._everybody or identity in self._all_tracks or sid in self._all_tracks:
+            return True
+        return track in self._tracks.get(identity, ()) or track in self._tracks.get(sid, ())

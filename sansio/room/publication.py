@@ -199,6 +199,7 @@ class Publication:
         spatial = 0 if codec.is_svc else spatial_for_rid(rid, published_layers(self.info), codec.rids)
         codec.streams[stream] = (ssrc, spatial)
         codec.receiver.add_layer(now, spatial, stream, ssrc)
+        self._note_levels(now, codec)
         changed = False
         found = codec.format_of(payload_type)
         if found is not None and not found.is_rtx and not codec.streams.keys() - {stream}:
@@ -250,6 +251,15 @@ class Publication:
             self.dynacast.handle_timeout(now)
 
     # Private
+
+    def _note_levels(self, now: float, codec: PublishedCodec) -> None:
+        """Tell dynacast how many levels of a simulcast have come."""
+        if self.dynacast is None or len(codec.rids) < 2:
+            return
+        qualities = self.qualities
+        highest = max(spatial for _, spatial in codec.streams.values())
+        sent = qualities[min(highest, len(qualities) - 1)]
+        self.dynacast.note_levels(now, codec.mime_type, sent + 1, qualities[-1] + 1)
 
     def _set_mime(self, codec: PublishedCodec, mime_type: str) -> bool:
         public = self.info.codecs[codec.index]

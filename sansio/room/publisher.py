@@ -274,7 +274,7 @@ class Publisher:
         if publication.is_video:
             publication.dynacast = Dynacast(
                 now,
-                tuple(codec.mime_type for codec in publication.codecs),
+                tuple(codec.mime_type.lower() for codec in publication.codecs),
                 pause_delay=self._config.video.dynacast_pause_delay,
             )
         self.publications[publication.sid] = publication

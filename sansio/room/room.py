@@ -45,7 +45,7 @@ from .participant import DisconnectReason, Participant, State
 from .publication import Publication
 from .publisher import Announced, Changed, Unpublished
 from .rpc import RpcCalls
-from .subscriber import Bound, Unsubscribed
+from .subscriber import BackupWanted, Bound, Unsubscribed
 from .subscription import Subscription
 from .tracks import TrackRouter
 from .updates import Departures, Updates
@@ -459,6 +459,7 @@ class Room:
                 case Changed(publication):
                     member.participant.set_tracks(member.publisher.infos)
                     self.announce(now, member, urgent=True)
+                    self.tracks.changed(now, publication)
                     self.media.drain_publication(now, publication)
                 case Unpublished(publication=publication, by_server=by_server):
                     self._unpublished(now, member, publication, by_server)
@@ -502,6 +503,9 @@ class Room:
             match event:
                 case Bound(subscription):
                     self._bound(now, member, subscription)
+                case BackupWanted(subscription=subscription, mime_type=mime_type):
+                    self.tracks.wants_backup(now, subscription, mime_type, member.subscriber.initial_quality)
+                    self.media.drain_publication(now, subscription.publication)
                 case Unsubscribed(subscription):
                     self.media.forget_subscription(subscription)
                     self.tracks.unwanted(now, subscription)

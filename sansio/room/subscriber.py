@@ -19,13 +19,13 @@ from ..entropy import Entropy
 from ..errors import DropReason
 from ..ids import ParticipantSid, TrackSid
 from ..kernel import Kernel
-from ..sdp import Outgoing
+from ..sdp import NegotiatedSection, Outgoing
 from ..sfu import DownTrack, Quality
 from ..wire import models, rtc
 from .connection import Connection
 from .participant import Participant
 from .publication import Publication
-from .subscription import Subscription, choose_binding, new_outgoing
+from .subscription import Subscription, choose_backup, choose_binding, new_outgoing
 
 SubscriptionError = models.SubscriptionError
 BIND_PATIENCE_S = 15.0
@@ -46,7 +46,15 @@ class Unsubscribed:
     subscription: Subscription
 
 
-SubscriberEvent: TypeAlias = Bound | Unsubscribed
+@attrs.frozen(kw_only=True)
+class BackupWanted:
+    """Nothing that is published fits the subscriber, but a codec that its publisher has named does."""
+
+    subscription: Subscription
+    mime_type: str
+
+
+SubscriberEvent: TypeAlias = Bound | Unsubscribed | BackupWanted
 
 
 class Subscriber:
@@ -117,6 +125,16 @@ class Subscriber:
         else:
             self._wish_deadlines.pop(sid, None)
 
+    def found(self, sid: str) -> None:
+        """A wished track has appeared, whether or not its publisher allows it."""
+        self._wish_deadlines.pop(sid, None)
+
+    def forget(self, sid: str) -> None:
+        """The track has ended for good."""
+        self._wishes.pop(sid, None)
+        self._wish_deadlines.pop(sid, None)
+        self._settings.pop(sid, None)
+
     def set_settings(self, now: float, settings: rtc.UpdateTrackSettings) -> list[Subscription]:
         """Apply or keep settings; returns the subscriptions that they touch."""
         touched = []
@@ -150,7 +168,6 @@ class Subscriber:
             or self._is_full(publication)
         ):
             return None
-        self._wish_deadlines.pop(publication.sid, None)
         outgoing = new_outgoing(publication, self._entropy, self._ssrcs, sync_streams=self._sync_streams)
         subscription = Subscription(now, publication, self._participant.sid, outgoing)
         subscription.settings = self._settings.get(publication.sid)
@@ -162,6 +179,12 @@ class Subscriber:
         limit = self._config.limit
         most = limit.subscription_limit_video if publication.is_video else limit.subscription_limit_audio
         return most > 0 and sum(s.publication.kind == publication.kind for s in self.subscriptions.values()) >= most
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there may be wishes that wait for a place."""
+        limit = self._config.limit
+        return limit.subscription_limit_video > 0 or limit.subscription_limit_audio > 0
 
     def unsubscribe(self, now: float, sid: TrackSid, connection: Connection | None) -> Subscription | None:
         """End a subscription and free its section."""
@@ -268,9 +291,7 @@ class Subscriber:
             return
         binding = choose_binding(subscription.publication, section)
         if binding is None:
-            if any(codec.receiver is not None for codec in subscription.publication.codecs):
-                subscription.failed = True
-                self._send_error(subscription.sid, SubscriptionError.SE_CODEC_UNSUPPORTED)
+            self._cannot_bind(subscription, section)
             return
         down_track = subscription.bind(
             now, binding, section, session, kernel=self._kernel, entropy=self._entropy, initial=self.initial_quality
@@ -281,6 +302,22 @@ class Subscriber:
         if self._participant.client.is_go and subscription.publication.is_muted:
             down_track.send_placeholders(now)  # else it would never show the muted track
         self._events.append(Bound(subscription))
+
+    def _cannot_bind(self, subscription: Subscription, section: NegotiatedSection) -> None:
+        """Ask for a codec that was named and is not sent yet, or say that there is none."""
+        backup = choose_backup(subscription.publication, section)
+        if backup is not None:
+            self._events.append(BackupWanted(subscription=subscription, mime_type=backup))
+        elif any(codec.receiver is not None for codec in subscription.publication.codecs):
+            subscription.failed = True
+            self._send_error(subscription.sid, SubscriptionError.SE_CODEC_UNSUPPORTED)
+
+    def retry(self, now: float, connection: Connection, subscription: Subscription) -> None:
+        """The track has come in another codec."""
+        section = connection.negotiation.section(subscription.mid or "")
+        if section is not None and choose_binding(subscription.publication, section) is not None:
+            subscription.failed = False
+            self.bind_all(now, connection)
 
     def _send_error(self, sid: str, error: int) -> None:
         response = rtc.SubscriptionResponse(track_sid=sid, err=error)  # type: ignore[arg-type]

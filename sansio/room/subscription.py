@@ -150,6 +150,13 @@ def choose_binding(publication: Publication, section: NegotiatedSection) -> Bind
     return None
 
 
+def choose_backup(publication: Publication, section: NegotiatedSection) -> str | None:
+    """The first codec that the publisher has named, does not send, and that the section can carry."""
+    formats = {f"{section.kind}/{f.name}".lower() for f in section.codecs if not f.is_rtx}
+    waiting = (codec.mime_type for codec in publication.codecs if codec.receiver is None)
+    return next((mime for mime in waiting if mime.lower() in formats), None)
+
+
 def _binding(publication: Publication, codec: PublishedCodec, section: NegotiatedSection) -> Binding | None:
     sources = [f for f in codec.formats if not f.is_rtx]
     payload_types = _payload_types(sources, section.codecs)

@@ -7,11 +7,12 @@ track with all members. Recorders are exempt from the publisher's list.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from ..sfu import QualitiesChanged, Quality
 from ..wire import models, rtc
 from .member import Member
+from .permission import Audience
 from .publication import Publication
 from .subscription import Subscription
 
@@ -19,23 +20,26 @@ from .subscription import Subscription
 class TrackRouter:
     """Subscriptions between the members of a room. `members` is the room's own table, by identity."""
 
-    __slots__ = ("_by_sid", "_members", "_touched")
+    __slots__ = ("_by_sid", "_members", "_publications", "_touched")
 
     def __init__(self, members: dict[str, Member], by_sid: dict[str, Member], touched: dict[str, Member]) -> None:
         self._members = members
         self._by_sid = by_sid
         self._touched = touched
+        self._publications: dict[str, Publication] = {}
+        """Announced tracks by sid."""
 
     # Bringing in line
 
     def offer(self, now: float, publication: Publication) -> None:
         """A track appeared, or its permissions changed: settle it with every member."""
+        self._publications[publication.sid] = publication
         for member in list(self._members.values()):
             self._settle(now, member, publication)
 
     def reconcile(self, now: float, member: Member) -> None:
         """A member appeared, or its rights changed: settle it with every track."""
-        for publication in list(self._publications()):
+        for publication in list(self._publications.values()):
             self._settle(now, member, publication)
 
     def _settle(self, now: float, member: Member, publication: Publication) -> None:
@@ -45,6 +49,7 @@ class TrackRouter:
         wished = member.subscriber.wishes(publication) and member.participant.permission.can_subscribe
         allowed = self.allows(publication, member)
         if wished:
+            member.subscriber.found(publication.sid)
             self._tell_allowed(member, publication, allowed)
         if wished and allowed:
             if subscription is None and member.subscriber.subscribe(now, publication) is not None:
@@ -64,12 +69,29 @@ class TrackRouter:
     def allows(self, publication: Publication, member: Member) -> bool:
         """Whether the publisher lets that member subscribe to the track."""
         publisher = self._by_sid.get(publication.participant_sid)
-        return publisher is None or permits(publisher.permissions, member, publication.sid)
+        return publisher is None or publisher.lets_subscribe(member, publication.sid)
 
     def end(self, now: float, member: Member, subscription: Subscription) -> None:
         """Unsubscribe."""
         member.subscriber.unsubscribe(now, subscription.sid, member.links.sending)
         self._touch(member)
+        self._fill(now, member)
+
+    def _fill(self, now: float, member: Member) -> None:
+        """A place may have become free for a member that may not have everything it wishes at once."""
+        if not member.subscriber.is_limited or member.is_closed:
+            return
+        for publication in list(self._publications.values()):
+            if publication.sid not in member.subscriber.subscriptions:
+                self._settle(now, member, publication)
+
+    def changed(self, now: float, publication: Publication) -> None:
+        """Another codec of a track has come: bind those who waited for it."""
+        for sid, subscription in publication.subscriptions.items():
+            member = self._by_sid.get(sid)
+            if member is not None and member.links.sending is not None and subscription.down_track is None:
+                member.subscriber.retry(now, member.links.sending, subscription)
+                self._touch(member)
 
     # Requests
 
@@ -86,7 +108,7 @@ class TrackRouter:
         for group in groups:
             wanted.update(dict.fromkeys(group.track_sids))
         for sid in wanted:
-            publication = self.find(sid)
+            publication = self._publications.get(sid)
             member.subscriber.set_wish(now, sid, subscribe, known=publication is not None)
             if publication is not None:
                 self._settle(now, member, publication)
@@ -94,20 +116,22 @@ class TrackRouter:
 
     def set_permissions(self, now: float, publisher: Member, permissions: rtc.SubscriptionPermission) -> None:
         """Replace the publisher's list of who may subscribe."""
-        kept = rtc.SubscriptionPermission()
-        kept.CopyFrom(permissions)
-        publisher.permissions = kept
+        publisher.audience = Audience(permissions)
         for publication in list(publisher.publisher.publications.values()):
             self.offer(now, publication)
 
     def unpublished(self, now: float, publication: Publication) -> None:
         """A track ended: end its subscriptions."""
-        for sid in list(publication.subscriptions):
-            member = self._by_sid.get(sid)
-            if member is not None:
-                member.told_allowed.pop(publication.sid, None)
-                member.subscriber.unsubscribe(now, publication.sid, member.links.sending)
-                self._touch(member)
+        self._publications.pop(publication.sid, None)
+        subscribers = [self._by_sid[sid] for sid in publication.subscriptions if sid in self._by_sid]
+        for member in subscribers:
+            member.subscriber.unsubscribe(now, publication.sid, member.links.sending)
+            self._touch(member)
+        for member in self._members.values():
+            member.told_allowed.pop(publication.sid, None)
+            member.subscriber.forget(publication.sid)
+        for member in subscribers:
+            self._fill(now, member)
         publication.subscriptions.clear()
 
     # Feedback to publishers
@@ -125,7 +149,14 @@ class TrackRouter:
         """A subscriber needs a video track in up to that quality."""
         publication = subscription.publication
         if publication.dynacast is not None and subscription.codec is not None and not publication.ended:
-            publication.dynacast.set_subscriber(now, subscription.subscriber, subscription.codec.mime_type, quality)
+            mime_type = subscription.codec.mime_type.lower()
+            publication.dynacast.set_subscriber(now, subscription.subscriber, mime_type, quality)
+
+    def wants_backup(self, now: float, subscription: Subscription, mime_type: str, quality: Quality) -> None:
+        """A subscriber can only take a codec that the publisher has named and does not send yet."""
+        publication = subscription.publication
+        if publication.dynacast is not None and not publication.ended:
+            publication.dynacast.set_subscriber(now, subscription.subscriber, mime_type.lower(), quality)
 
     def unwanted(self, now: float, subscription: Subscription) -> None:
         """A subscription ended."""
@@ -148,31 +179,5 @@ class TrackRouter:
             update.subscribed_qualities.extend(update.subscribed_codecs[0].qualities)
         publisher.participant.outbox.send(rtc.SignalResponse(subscribed_quality_update=update))
 
-    # Getters
-
-    def find(self, sid: str) -> Publication | None:
-        for member in self._members.values():
-            publication = member.publisher.publications.get(sid)  # type: ignore[call-overload]
-            if publication is not None:
-                found: Publication = publication
-                return found
-        return None
-
-    def _publications(self) -> Iterator[Publication]:
-        for member in self._members.values():
-            yield from member.publisher.publications.values()
-
     def _touch(self, member: Member) -> None:
         self._touched[member.participant.sid] = member
-
-
-def permits(permissions: rtc.SubscriptionPermission | None, member: Member, sid: str) -> bool:
-    """Whether a publisher's list lets that member have that track."""
-    if permissions is None or permissions.all_participants or member.participant.is_recorder:
-        return True
-    who = member.participant
-    return any(
-        (entry.participant_identity == who.identity or (entry.participant_sid and entry.participant_sid == who.sid))
-        and (entry.all_tracks or sid in entry.track_sids)
-        for entry in permissions.track_permissions
-    )

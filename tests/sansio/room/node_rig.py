@@ -277,9 +277,12 @@ class Rig:
 
     def join(self, identity: str = "alice", room: str = ROOM, *, media: bool = False, v1: bool = False, protocol: int = 16,
              query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None,
-             join: rtc.JoinRequest | None = None, settings: Mapping[str, Any] | None = None, **given: Any) -> Client:  # fmt: skip
+             join: rtc.JoinRequest | None = None, settings: Mapping[str, Any] | None = None,
+             mimes: tuple[str, ...] = (), **given: Any) -> Client:  # fmt: skip
         """A client that joins; with `media` it also has a phone, which connects as time passes."""
         phone = self._new_phone(identity, is_single=v1) if media else None
+        if phone is not None:
+            phone.mimes = mimes
         client = Client(self, identity, room, phone)
         self.clients.append(client)
         if v1 and join is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import attrs
 from instant_handshake import InstantHandshake
 
 from sansio.config import RtcConfig
@@ -25,6 +26,7 @@ from sansio.sdp import (
     AUDIO_LEVEL,
     MID,
     RID,
+    Capabilities,
     Incoming,
     Negotiation,
     Outgoing,
@@ -51,6 +53,18 @@ DELTA_FRAME = b"\x10\x01\x00\x00" + bytes(20)
 T = TypeVar("T")
 
 
+def capabilities(mimes: Sequence[str]) -> Capabilities:
+    """A browser's, or only so much of them."""
+    whole = client_capabilities()
+    if not mimes:
+        return whole
+    kept = {
+        kind: attrs.evolve(of_kind, codecs=tuple(codec for codec in of_kind.codecs if f"{kind}/{codec.name}" in mimes))
+        for kind, of_kind in whole.send.items()
+    }
+    return attrs.evolve(whole, send=kept, receive=kept)
+
+
 class Connection:
     """One peer connection of the client."""
 
@@ -67,7 +81,7 @@ class Connection:
         self.endpoint.add_local(Candidate.host(self.address), self.address)
         self.peer = self.endpoint.open_peer(phone.now, role=role)
         self.negotiation = Negotiation(
-            session_id=random_bits(phone.entropy, 62), capabilities=client_capabilities(), is_single=is_single
+            session_id=random_bits(phone.entropy, 62), capabilities=capabilities(phone.mimes), is_single=is_single
         )
         self.offer_id = 0
         self.remote: RemoteDescription | None = None
@@ -206,6 +220,8 @@ class Phone:
         self.events: list[tuple[Connection, PeerEvent]] = []
         self.published: dict[str, Published] = {}
         """By cid."""
+        self.mimes: tuple[str, ...] = ()
+        """Codecs of connections made from now on; empty for all."""
         self.answers = True
         """Whether offers and requirements of the server are followed."""
 
