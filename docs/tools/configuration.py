@@ -1,4 +1,5 @@
-"""The reference of configuration keys, written from the tables that the server reads: `python docs/tools/configuration.py`.
+"""The reference of configuration keys and a sample file, written from the tables that the server reads:
+`python docs/tools/configuration.py`.
 
 What a key means stands beside its field in `sansio/config.py` and `trio_server/config.py`; what stands nowhere else stands
 here. A test compares the page with the tables.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import attrs
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "configuration.md"
+SAMPLE = ROOT / "docs" / "sample.yaml"
 
 MEANINGS = {
     "port": "Port of HTTP and WebSocket.",
@@ -81,7 +84,7 @@ neither stops the start, with its line and the nearest name that exists.
 
 Each scalar key can also be given in the environment: `LIVEKIT_` and the key in capitals with `_` for each dot, such as
 `LIVEKIT_RTC_NODE_IP`. The environment wins over the file, flags win over both. A limit of 0 means none. Durations are written
-as `500ms`, `2s` or `1m30s`.
+as `500ms`, `2s` or `1m30s`. [sample.yaml](sample.yaml) has all of them in a file.
 
 ## Keys that act
 
@@ -103,11 +106,61 @@ def page() -> str:
     from trio_server.keys import ACTING, INERT
 
     rows = [
-        f"| `{path}` | {_type(key.type)} | {_default(path, key.place)} | {meaning(path)} |"
-        for path, key in ACTING.items()
+        f"| `{path}` | {_type(key.type)} | {_default(key.place)} | {meaning(path)} |" for path, key in ACTING.items()
     ]
     inert = [f"| `{path}` | {words} |" for path, words in INERT.items()]
     return HEAD + "\n".join(rows) + "\n" + INERT_HEAD + "\n".join(inert) + "\n"
+
+
+OLDER = ("log_level", "room.max_metadata_size", "room.max_room_name_length", "room.max_participant_identity_length")
+"""Keys that LiveKit keeps for old files."""
+
+SAMPLE_HEAD = """# Every key that acts, with its default, for `atrium serve --config FILE`. Take the # off what you change.
+# Only keys are needed; `atrium generate-keys` makes a pair.
+
+keys:
+  APIexample: take-the-secret-that-generate-keys-printed
+
+"""
+
+
+def sample() -> str:
+    """A configuration file in which everything but the keys is commented out."""
+    from trio_server.keys import ACTING
+
+    tree: dict[str, Any] = {}
+    for path in ACTING:
+        if path not in (*OLDER, *UNUSED, "keys"):
+            *sections, key = path.split(".")
+            section = tree
+            for name in sections:
+                section = section.setdefault(name, {})
+            section[key] = path
+    return SAMPLE_HEAD + "\n".join(_sample_lines(tree, "")) + "\n"
+
+
+def _sample_lines(tree: dict[str, Any], indent: str) -> Iterator[str]:
+    from trio_server.keys import ACTING
+
+    for key, path in tree.items():
+        if isinstance(path, str):
+            yield f"{indent}# {meaning(path)}"
+            yield f"{indent}#{key}: {_yaml_default(ACTING[path].place)}"
+    for key, section in tree.items():
+        if isinstance(section, dict):
+            yield from (["", f"{key}:"] if not indent else [f"{indent}{key}:"])
+            yield from _sample_lines(section, f"{indent}  ")
+
+
+def _yaml_default(place: str) -> str:
+    value = _default_of(place)
+    if place == "core.room.enabled_codecs":
+        return "[" + ", ".join(f"{{mime: {codec.mime}}}" for codec in value) + "]"
+    if isinstance(value, tuple):
+        return {"udp_ports": "7882", "node_ips": '""'}.get(place) or f"[{', '.join(map(str, value))}]"
+    if isinstance(value, dict):
+        return "{}"
+    return '""' if value == "" else _default(place)
 
 
 def meaning(path: str) -> str:
@@ -124,14 +177,19 @@ def _type(type_: Any) -> str:
     return TYPES.get(name) or next((words for part, words in TYPES.items() if f".{part}," in f"{type_},"), "map")
 
 
-def _default(path: str, place: str) -> str:
-    """The default as one would write it in the file."""
+def _default_of(place: str) -> Any:
     from trio_server.config import ServerConfig
 
     value: Any = ServerConfig()
     for name in place.split("."):
         value = getattr(value, name)
-    if path == "room.enabled_codecs":
+    return value if place != "log_level" else "info"  # it is filled in last
+
+
+def _default(place: str) -> str:
+    """The default as one would write it in the file."""
+    value = _default_of(place)
+    if place == "core.room.enabled_codecs":
         return ", ".join(codec.mime for codec in value)
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -178,5 +236,6 @@ def _texts(path: Path) -> dict[tuple[str, str], str]:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    PAGE.write_text(page())
-    print(PAGE.relative_to(ROOT))
+    for path, text in ((PAGE, page()), (SAMPLE, sample())):
+        path.write_text(text)
+        print(path.relative_to(ROOT))

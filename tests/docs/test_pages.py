@@ -7,10 +7,12 @@ import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import attrs
 import pytest
 from doc_blocks import ROOT, blocks, name, pages
 
 from docs.tools import configuration, diagrams
+from trio_server.config import load
 from trio_server.keys import ACTING
 
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -90,6 +92,15 @@ def test_changelog_says_where_releases_begin() -> None:
 
 def test_configuration_page_says_what_the_tables_say() -> None:
     assert configuration.PAGE.read_text() == configuration.page(), "run python docs/tools/configuration.py"
+
+
+def test_sample_has_every_key_and_its_default() -> None:
+    text = configuration.SAMPLE.read_text()
+    assert text == configuration.sample(), "run python docs/tools/configuration.py"
+    whole = load(text=re.sub(r"^( *)#(?=\w)", r"\1", text, flags=re.MULTILINE))
+    as_it_is = load(text=text)
+    assert as_it_is.notes == whole.notes == ()
+    assert attrs.evolve(whole, udp_ports=as_it_is.udp_ports) == as_it_is  # unset, it is taken of the range
 
 
 @pytest.mark.parametrize("key", sorted(ACTING))
