@@ -197,7 +197,6 @@ class Client:
         self._timers: TimerTable[_Timer] = TimerTable()
         self._commands: list[ClientCommand] = []
         self._events: list[ClientEvent] = []
-        self.drops: dict[DropReason, int] = {}
 
     # Input: the socket
 
@@ -348,10 +347,15 @@ class Client:
 
     def poll_events(self) -> list[ClientEvent]:
         events, self._events = self._events, []
+        return events
+
+    def poll_drops(self) -> dict[DropReason, int]:
+        """Input that its transports threw away since the last call."""
+        total: dict[DropReason, int] = {}
         for connection in self._connections:
             for reason, count in connection.endpoint.poll_drops().items():
-                self.drops[reason] = self.drops.get(reason, 0) + count
-        return events
+                total[reason] = total.get(reason, 0) + count
+        return total
 
     def poll_timeout(self) -> float | None:
         deadlines = [self._timers.next(), self.receiving.poll_timeout(), self.published.poll_timeout()]
@@ -421,8 +425,8 @@ class Client:
             reconnect=resume,
             participant_sid=self.sid if resume else "",
         )
-        wrapped = rtc.WrappedJoinRequest(join_request=join.SerializeToString())
-        query = {"join_request": urlsafe_b64encode(wrapped.SerializeToString()).decode()}
+        wrapped = rtc.WrappedJoinRequest(join_request=join.SerializeToString(deterministic=True))
+        query = {"join_request": urlsafe_b64encode(wrapped.SerializeToString(deterministic=True)).decode()}
         return HttpRequest(method="GET", path="/rtc/v1", query=query, headers=headers)
 
     def _come_back(self, now: float) -> None:
@@ -609,7 +613,7 @@ class Client:
     def _send(self, request: rtc.SignalRequest) -> None:
         """Send now, or after the resume where that makes sense."""
         if self.socket_open and self.phase is Phase.JOINED:
-            self._commands.append(SendFrame(request.SerializeToString()))
+            self._commands.append(SendFrame(request.SerializeToString(deterministic=True)))
         elif self.phase is Phase.RESUMING and request.WhichOneof("message") not in _NOT_KEPT:
             self._pending_frames.append(request)
 

@@ -47,9 +47,9 @@ class Outgoing:
         packet.kind = kinds.RELIABLE if reliable else kinds.LOSSY
         if reliable:
             packet.sequence = self._next
-            self._kept.append((self._next, packet.SerializeToString()))
+            self._kept.append((self._next, packet.SerializeToString(deterministic=True)))
             self._next += 1
-        self.waiting.append((packet.SerializeToString(), reliable))
+        self.waiting.append((packet.SerializeToString(deterministic=True), reliable))
 
     def resume(self, last_seen: int) -> None:
         """The server has everything up to `last_seen`: queue the rest again."""
