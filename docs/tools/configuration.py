@@ -160,7 +160,9 @@ def _yaml_default(place: str) -> str:
         return {"udp_ports": "7882", "node_ips": '""'}.get(place) or f"[{', '.join(map(str, value))}]"
     if isinstance(value, dict):
         return "{}"
-    return '""' if value == "" else _default(place)
+    if isinstance(value, str):
+        return value or '""'
+    return _default(place)
 
 
 def meaning(path: str) -> str:
