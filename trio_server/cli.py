@@ -272,6 +272,7 @@ def _run(config: ServerConfig, *, drain: float, started: Callable[[Running], Non
     _raise_file_limit()
     gc.collect()
     gc.freeze()  # what the imports made lives for ever; no collection needs to look at it again
+    gc.collect()  # nor to weigh: a full collection waits until a quarter as much is new as the last one has left
     try:
         trio.run(_main, config, drain, started)
     except* StartError as errors:
@@ -318,7 +319,8 @@ def _welcome(config: ServerConfig, running: Running) -> None:
         console.print(demo.link(host, token(demo.GUEST)), markup=False)
     else:
         console.print(
-            f"\nThe demo page is not built (http://{host}/demo says how). [bold]To listen without it, run:[/]\n"
+            f"\nThe demo page is not built (http://{host}/demo says how). [bold]To listen without it[/] "
+            "[dim](publisher.py beside it gives you something to hear):[/]\n"
         )
         console.print(_listener(f"ws://{host}", token("listener")), markup=False)
     console.print(f"\n[dim]A token for alice in room {ROOM}, good for six hours:[/]\n")

@@ -105,8 +105,8 @@ class Visitor:
         self.is_in_the_call()
 
     def is_in_the_call(self) -> None:
-        toolbar = self.page.get_by_role("toolbar", name="Call")
-        self.until(toolbar.is_visible, "is in the call")
+        controls = self.page.get_by_role("group", name="Call")
+        self.until(controls.is_visible, "is in the call")
 
     def press(self, button: str) -> None:
         self.page.get_by_role("button", name=button, exact=True).click()
@@ -171,6 +171,19 @@ def two_in_a_call(visit: Callable[..., Visitor], link: str) -> Iterator[tuple[Vi
     ada.tile("Grace").wait_for()
     grace.tile("Ada").wait_for()
     yield ada, grace
+
+
+def test_the_types_of_the_page(built: None) -> None:
+    """esbuild, which builds it, takes them off without a look."""
+    found = subprocess.run(
+        ["npm", "run", "--silent", "check"],
+        cwd=ROOT / "examples/web",
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (found.returncode, found.stdout) == (0, "")
 
 
 def test_the_printed_link_opened_twice_is_a_call(built: None, server: Server, visit: Callable[..., Visitor]) -> None:

@@ -8,10 +8,12 @@ const TOPIC = "lk.chat";
 
 export class Chat {
   readonly element: HTMLElement;
-  private readonly log = h("ol", { class: "messages", role: "log", "aria-label": "Messages", tabindex: 0 });
+  private readonly log = h("div", { class: "messages", role: "log", "aria-label": "Messages", tabindex: 0 });
   private readonly input = h("input", {
     name: "message", placeholder: "Message everybody", "aria-label": "Message", autocomplete: "off", maxlength: 4000,
   });
+  /** Where the keyboard goes when the panel closes. */
+  opener: HTMLElement | undefined;
   private lastFrom = "";
   private unreadCount = 0;
 
@@ -42,6 +44,7 @@ export class Chat {
   }
 
   toggle(open = !this.isOpen): void {
+    if (!open && this.element.contains(document.activeElement)) this.opener?.focus();
     this.element.hidden = !open;
     if (open) {
       this.unreadCount = 0;
@@ -54,7 +57,7 @@ export class Chat {
   /** A line of the page's own, such as who came. */
   note(text: string): void {
     this.lastFrom = "";
-    this.append(h("li", { class: "note" }, text));
+    this.append(h("p", { class: "note" }, text));
   }
 
   close(): void {
@@ -89,7 +92,7 @@ export class Chat {
   }
 
   private show(name: string, from: string, text: string): void {
-    const item = h("li", { class: from === "you" ? "own" : "other" });
+    const item = h("div", { class: from === "you" ? "own" : "other" });
     if (from !== this.lastFrom) {
       const time = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
       item.append(h("p", { class: "from" }, h("b", {}, name), h("time", {}, time)));

@@ -52,10 +52,11 @@ export class Controls {
       this.buttons.set(device, h("button", { type: "button", class: `control ${device}`, click: () => void this.flip(device) }));
     }
     this.chatButton = h("button", { type: "button", class: "control", click: () => this.chat.toggle() });
+    chat.opener = this.chatButton;
     this.chatButton.append(icon("chat"), h("span", { class: "label" }, "Chat"), this.badge);
     const leave = h("button", { type: "button", class: "control leave", click: () => void room.disconnect() });
     leave.append(icon("leave"), h("span", { class: "label" }, "Leave"));
-    this.element = h("div", { class: "controls", role: "toolbar", "aria-label": "Call" });
+    this.element = h("div", { class: "controls", role: "group", "aria-label": "Call" });
     this.element.append(...this.buttons.values(), this.chatButton, leave);
     if (!canShareScreens()) this.buttons.get("screen")?.remove();
     this.update();
