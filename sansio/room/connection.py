@@ -12,6 +12,7 @@ candidates and known from the start, so they travel in the description and are n
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -68,13 +69,13 @@ class Connection:
     """SDP and transport of one peer connection."""
 
     __slots__ = (
+        "_drops",
         "_early_candidates",
         "_max_candidates",
         "_offer_id",
         "_pending_offer",
         "_remote",
         "_taken_candidates",
-        "drops",
         "is_registered",
         "is_single",
         "needs_offer",
@@ -92,6 +93,7 @@ class Connection:
         peer: PeerTransport,
         negotiation: Negotiation,
         first_offer_id: int = 1,
+        drops: Counter[DropReason],
         is_single: bool = False,
         max_candidates: int = 64,
     ) -> None:
@@ -104,7 +106,7 @@ class Connection:
         self.was_connected = False
         self.is_registered = False
         """Whether the room has told its registry whose transport this is."""
-        self.drops: dict[DropReason, int] = {}
+        self._drops = drops
         self._offer_id = first_offer_id - 1
         self._pending_offer = False
         self._remote: tuple[str, str] | None = None
@@ -164,7 +166,7 @@ class Connection:
         """Take a trickled RTCIceCandidateInit; False if it is not JSON of that kind."""
         line = _candidate_line(init)
         if line is None:
-            self.drop(DropReason.CANDIDATE_MALFORMED)
+            self._drops[DropReason.CANDIDATE_MALFORMED] += 1
             return False
         if not line:
             return True
@@ -181,13 +183,10 @@ class Connection:
         try:
             candidate = Candidate.parse(line)
         except IceError:
-            self.drop(DropReason.CANDIDATE_MALFORMED)
+            self._drops[DropReason.CANDIDATE_MALFORMED] += 1
             return
         self._taken_candidates += 1
         self.peer.add_remote_candidate(now, candidate)
-
-    def drop(self, reason: DropReason) -> None:
-        self.drops[reason] = self.drops.get(reason, 0) + 1
 
     # Getters
 

@@ -164,10 +164,6 @@ class Replay:
         while self._kept and (self._bytes > REPLAY_BYTES or self._kept[0][0] < now - REPLAY_S):
             self._bytes -= len(self._kept.popleft()[1].data)
 
-    def since(self, at: float) -> Sequence[Routed]:
-        """Packets that came at or after `at`, oldest first."""
-        return [routed for when, routed in self._kept if when >= at]
-
     def newer_than(self, sequences: dict[str, int]) -> Sequence[Routed]:
         """Packets beyond those numbers, by sender sid; senders that are not named are left out."""
         return [

@@ -7,6 +7,7 @@ drain its channel is cut off rather than waited for.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from ..errors import DropReason
@@ -22,15 +23,16 @@ DATA_TRACK_BUFFER_BYTES = 262_144
 
 
 class DataRouter:
-    """Forwards data. `members` is the room's own table, by identity."""
+    """Forwards data. `members` and `touched` are the room's own tables."""
 
-    __slots__ = ("_members", "_nonces", "_replay", "drops", "slow")
+    __slots__ = ("_drops", "_members", "_nonces", "_replay", "_touched", "slow")
 
-    def __init__(self, members: dict[str, Member]) -> None:
+    def __init__(self, members: dict[str, Member], touched: dict[str, Member], drops: Counter[DropReason]) -> None:
         self._members = members
+        self._touched = touched
         self._nonces = Nonces()
         self._replay = Replay()
-        self.drops: dict[DropReason, int] = {}
+        self._drops = drops
         self.slow: list[Member] = []
         """Members found too slow; the room disconnects them."""
 
@@ -40,7 +42,7 @@ class DataRouter:
         """A packet of a member; returns it as it was routed, None if it was dropped."""
         routed = accept(sender.sender, data, RELIABLE if reliable else LOSSY, self._nonces)
         if isinstance(routed, DropReason):
-            self._drop(routed)
+            self._drops[routed] += 1
             return None
         self.forward(now, routed, reliable=reliable, sender=sender)
         return routed
@@ -94,9 +96,14 @@ class DataRouter:
         track = DataTrack(info, member.participant.sid, member.participant.identity)
         member.data_tracks.add(track)
         member.participant.set_data_tracks(member.data_tracks.infos())
-        for other in self._members.values():
-            self._settle(other, member, track)
+        self.offer(member)
         return track
+
+    def offer(self, owner: Member) -> None:
+        """A member's data tracks, or whom it lets subscribe, have changed: settle them with everybody."""
+        for track in owner.data_tracks:
+            for member in self._members.values():
+                self._settle(member, owner, track)
 
     def unpublish_track(self, member: Member, handle: int) -> DataTrack | None:
         track = member.data_tracks.pop(handle)
@@ -107,7 +114,7 @@ class DataRouter:
 
     def update_subscription(self, member: Member, update: rtc.UpdateDataSubscription.Update) -> None:
         """A member's wish for a data track."""
-        member.data_wishes[update.track_sid] = update.subscribe
+        member.wish_for_data(update.track_sid, update.subscribe)
         owner, track = self._find(update.track_sid)
         if owner is not None and track is not None:
             self._settle(member, owner, track)
@@ -125,7 +132,11 @@ class DataRouter:
         allowed = member.participant.permission.can_subscribe and owner.lets_subscribe(member, track.sid)
         change = member.data_subscriptions.add if wished and allowed else member.data_subscriptions.remove
         if change(track, member.participant.sid):
-            member.participant.outbox.send(member.data_subscriptions.message())
+            self._tell_handles(member)
+
+    def _tell_handles(self, member: Member) -> None:
+        member.participant.outbox.send(member.data_subscriptions.message())
+        self._touched[member.participant.sid] = member
 
     def leave(self, member: Member) -> None:
         """End what the member published and what it received."""
@@ -137,7 +148,7 @@ class DataRouter:
     def _end(self, track: DataTrack) -> None:
         for member in self._members.values():
             if member.data_subscriptions.remove(track, member.participant.sid):
-                member.participant.outbox.send(member.data_subscriptions.message())
+                self._tell_handles(member)
 
     def _find(self, sid: str) -> tuple[Member | None, DataTrack | None]:
         for member in self._members.values():
@@ -151,7 +162,7 @@ class DataRouter:
         handle = handle_of(data)
         track = None if handle is None else sender.data_tracks.get(handle)
         if track is None or not sender.sender.may_send:
-            self._drop(DropReason.DATA_MALFORMED if handle is None else DropReason.DATA_NOT_ALLOWED)
+            self._drops[DropReason.DATA_MALFORMED if handle is None else DropReason.DATA_NOT_ALLOWED] += 1
             return
         for member in list(self._members.values()):
             own = track.subscribers.get(member.participant.sid)
@@ -159,6 +170,3 @@ class DataRouter:
                 member.links.send_lossy(
                     now, with_handle(data, own), DATA_TRACK_LABEL, most_buffered=DATA_TRACK_BUFFER_BYTES
                 )
-
-    def _drop(self, reason: DropReason) -> None:
-        self.drops[reason] = self.drops.get(reason, 0) + 1

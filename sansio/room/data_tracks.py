@@ -16,6 +16,8 @@ from ..wire import models, rtc
 HEADER_BYTES = 12
 MAX_HANDLE = 0xFFFF
 MAX_NAME_LENGTH = 256
+MAX_REQUEST_BYTES = 4096
+"""Of a description, which is repeated to everybody with each change of its publisher."""
 
 Reason = rtc.RequestResponse.Reason
 
@@ -65,6 +67,8 @@ class DataTracks:
             raise DataTrackRefusal(
                 Reason.INVALID_REQUEST, f"custom encoding must have between 1 and {max_encoding_length} bytes"
             )
+        if request.ByteSize() > MAX_REQUEST_BYTES:
+            raise DataTrackRefusal(Reason.LIMIT_EXCEEDED, "data track description too large")
         if request.pub_handle in self._by_handle:
             raise DataTrackRefusal(Reason.DUPLICATE_HANDLE, "handle is in use")
         if any(track.info.name == request.name for track in self._by_handle.values()):

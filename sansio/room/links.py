@@ -10,7 +10,7 @@ those that the client opened. Reliable packets that come before these channels a
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 
 from ..config import Config
@@ -34,8 +34,8 @@ class Links:
     """The connections of one participant."""
 
     __slots__ = (
-        "_capabilities", "_channels", "_config", "_endpoint", "_entropy", "_lite", "_waiting", "_waiting_bytes",
-        "drops", "is_single", "publisher", "subscriber", "subscriber_primary",
+        "_capabilities", "_channels", "_config", "_drops", "_endpoint", "_entropy", "_lite", "_waiting", "_waiting_bytes",
+        "is_single", "publisher", "subscriber", "subscriber_primary",
     )  # fmt: skip
 
     def __init__(
@@ -48,6 +48,7 @@ class Links:
         is_single: bool,
         subscriber_primary: bool,
         lite: bool,
+        drops: Counter[DropReason],
     ) -> None:
         self._endpoint = endpoint
         self._capabilities = capabilities
@@ -61,7 +62,7 @@ class Links:
         self._channels: dict[tuple[PeerId, str], int] = {}
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
-        self.drops: dict[DropReason, int] = {}
+        self._drops = drops
 
     # Opening and closing
 
@@ -94,6 +95,7 @@ class Links:
                 limit_characters=self._config.limit.max_sdp_size,
             ),
             first_offer_id=1 + random_below(self._entropy, 256),
+            drops=self._drops,
             is_single=single,
             max_candidates=self._config.limit.max_remote_candidates,
         )
@@ -153,7 +155,7 @@ class Links:
             return True
         connection, channel = found
         if connection.peer.buffered_bytes(channel) + len(data) > self._config.rtc.datachannel_max_buffered:
-            self._drop(DropReason.DATA_SLOW_RECEIVER)
+            self._drops[DropReason.DATA_SLOW_RECEIVER] += 1
             return False
         connection.peer.send_data(now, channel, data)
         return True
@@ -162,11 +164,11 @@ class Links:
         """Send unless the receiver lags."""
         found = self._data_channel(label)
         if found is None:
-            self._drop(DropReason.DATA_NO_RECEIVER)
+            self._drops[DropReason.DATA_NO_RECEIVER] += 1
             return
         connection, channel = found
         if connection.peer.buffered_bytes(channel) > most_buffered:
-            self._drop(DropReason.DATA_SLOW_RECEIVER)
+            self._drops[DropReason.DATA_SLOW_RECEIVER] += 1
         else:
             connection.peer.send_data(now, channel, data)
 
@@ -186,7 +188,4 @@ class Links:
         self._waiting_bytes += len(data)
         while self._waiting_bytes > WAITING_BYTES:
             self._waiting_bytes -= len(self._waiting.popleft())
-            self._drop(DropReason.DATA_NO_RECEIVER)
-
-    def _drop(self, reason: DropReason) -> None:
-        self.drops[reason] = self.drops.get(reason, 0) + 1
+            self._drops[DropReason.DATA_NO_RECEIVER] += 1

@@ -14,6 +14,7 @@ What it wants of time is in its timer table:
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import Enum
 from typing import NamedTuple
 
@@ -63,8 +64,8 @@ class Member:
     """One participant in its room."""
 
     __slots__ = (
-        "audience", "auto_subscribe_data_track", "bandwidth", "data_subscriptions", "data_tracks", "data_wishes", "drops",
-        "is_closed", "joined_at", "links", "participant", "publisher", "sender", "session_closing",
+        "_max_wishes", "audience", "auto_subscribe_data_track", "bandwidth", "data_subscriptions", "data_tracks", "data_wishes",
+        "drops", "is_closed", "joined_at", "links", "participant", "publisher", "sender", "session_closing",
         "simulated_signal_loss", "subscriber", "timers", "told_allowed",
     )  # fmt: skip
 
@@ -78,6 +79,7 @@ class Member:
         kernel: Kernel,
         config: Config,
         entropy: Entropy,
+        drops: Counter[DropReason],
     ) -> None:
         self.participant = participant
         self.links = links
@@ -95,6 +97,7 @@ class Member:
         self.data_tracks = DataTracks(config.limit.max_pending_tracks)
         self.data_subscriptions = DataSubscriptions()
         self.data_wishes: dict[str, bool] = {}
+        self._max_wishes = config.limit.max_subscription_wishes
         self.auto_subscribe_data_track = settings.auto_subscribe_data_track
         self.bandwidth: BandwidthEstimator = PassiveEstimator()
         self.audience: Audience | None = None
@@ -107,11 +110,19 @@ class Member:
         """Test scenario: (whether messages pass before the socket closes, until when, how often)."""
         self.is_closed = False
         self.joined_at = now
-        self.drops: dict[DropReason, int] = {}
+        self.drops = drops
+        """The room's, shared by all that is the member's."""
         self.timers: TimerTable[MemberTimer] = TimerTable()
         self.timers.set(MemberTimer.ACTIVATE, now + config.rtc.active_timeout)
         self.timers.set(MemberTimer.REFRESH, now + REFRESH_INTERVAL_S)
         self.sync_sender()
+
+    def wish_for_data(self, sid: str, wish: bool) -> None:
+        """Remember a wish for a data track; of too many, the oldest is forgotten."""
+        self.data_wishes.pop(sid, None)
+        self.data_wishes[sid] = wish
+        if len(self.data_wishes) > self._max_wishes:
+            del self.data_wishes[next(iter(self.data_wishes))]
 
     def sync_sender(self) -> None:
         """Take what data stamping needs from the participant's permission."""
@@ -128,7 +139,7 @@ class Member:
         try:
             remote = connection.handle_offer(now, description.sdp)
         except SdpError:
-            self._drop(DropReason.SDP_MALFORMED)
+            self.drops[DropReason.SDP_MALFORMED] += 1
             return False
         plan = dict(self.publisher.match(now, remote.sections))
         outgoing = self.subscriber.place_in_answer(connection) if connection.is_single else {}
@@ -146,15 +157,15 @@ class Member:
         """Take the client's answer to our offer; False if it is no SDP."""
         connection = self.links.subscriber
         if connection is None:
-            self._drop(DropReason.SIGNAL_UNEXPECTED)
+            self.drops[DropReason.SIGNAL_UNEXPECTED] += 1
             return True
         try:
             taken = connection.handle_answer(now, description.sdp, description.id)
         except SdpError:
-            self._drop(DropReason.SDP_MALFORMED)
+            self.drops[DropReason.SDP_MALFORMED] += 1
             return False
         if not taken:
-            self._drop(DropReason.SIGNAL_UNEXPECTED)
+            self.drops[DropReason.SIGNAL_UNEXPECTED] += 1
             return True
         self.timers.cancel(MemberTimer.NEGOTIATE)
         self.subscriber.negotiated(now, connection)
@@ -211,6 +222,3 @@ class Member:
         else:
             self.timers.set(MemberTimer.SUBSCRIBE, overdue)
         return self.timers.next()
-
-    def _drop(self, reason: DropReason) -> None:
-        self.drops[reason] = self.drops.get(reason, 0) + 1

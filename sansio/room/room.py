@@ -13,6 +13,7 @@ heap. A room is fed by its registry only, and asked for frames, sockets to close
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import Enum
 from typing import TypeAlias
 
@@ -71,9 +72,9 @@ class Room:
     """One room."""
 
     __slots__ = (
-        "_by_sid", "_close_sessions", "_counts_changed_at", "_deadlines", "_departures", "_events", "_touched", "_unflushed",
-        "context", "created_at", "data", "gone_peers", "info", "is_closed", "last_left_at", "media", "members", "new_peers",
-        "options", "rpc", "sid", "sif_trailer", "someone_joined", "tracks", "updates",
+        "_by_sid", "_close_sessions", "_counts_changed_at", "_deadlines", "_departures", "_drops", "_events", "_touched",
+        "_unflushed", "context", "created_at", "data", "gone_peers", "info", "is_closed", "last_left_at", "media", "members",
+        "new_peers", "options", "rpc", "sid", "sif_trailer", "someone_joined", "tracks", "updates",
     )  # fmt: skip
 
     def __init__(self, now: float, sid: RoomSid, options: RoomOptions, context: RoomContext) -> None:
@@ -85,7 +86,8 @@ class Room:
         self._touched: dict[str, Member] = {}
         self._unflushed: dict[str, Member] = {}
         self.tracks = TrackRouter(self.members, self._by_sid, self._touched)
-        self.data = DataRouter(self.members)
+        self._drops: Counter[DropReason] = Counter()
+        self.data = DataRouter(self.members, self._touched, self._drops)
         self.rpc = RpcCalls(context.entropy)
         self.updates = Updates(context.config.room.update_batch_target_size)
         self._departures = Departures()
@@ -129,10 +131,18 @@ class Room:
             is_single=settings.is_single,
             subscriber_primary=dual_primary,
             lite=config.rtc.use_ice_lite and not settings.disable_ice_lite and participant.client.allows_ice_lite,
+            drops=self._drops,
         )
         settings = settings._replace(sync_streams=self.options.sync_streams and participant.client.syncs_streams)
         member = Member(
-            now, participant, links, settings, kernel=self.context.kernel, config=config, entropy=self.context.entropy
+            now,
+            participant,
+            links,
+            settings,
+            kernel=self.context.kernel,
+            config=config,
+            entropy=self.context.entropy,
+            drops=self._drops,
         )
         self.members[participant.identity] = member
         self._by_sid[participant.sid] = member
@@ -319,6 +329,11 @@ class Room:
             self.updates.push(now, member.participant, urgent=urgent, room_size=len(self.members))
             self._deadlines.set(RoomTimer.UPDATES, self.updates.poll_timeout())
         self.touch(member)
+
+    def tell_of(self, now: float, member: Member) -> None:
+        """Tell the others of the member now if its last change still waits."""
+        if self.updates.hurry(now, member.participant.identity):
+            self._flush_updates(now)
 
     def broadcast(self, message: rtc.SignalResponse | Frame) -> None:
         """Send one message to every member."""
@@ -623,8 +638,9 @@ class Room:
         return events
 
     def poll_drops(self) -> dict[DropReason, int]:
-        """Data dropped by reason since the last call."""
-        drops, self.data.drops = self.data.drops, {}
+        """What members sent and was thrown away, by reason, since the last call."""
+        drops = dict(self._drops)
+        self._drops.clear()
         return drops
 
     @property

@@ -16,7 +16,6 @@ import attrs
 
 from ..config import Config
 from ..entropy import Entropy
-from ..errors import DropReason
 from ..ids import ParticipantSid, TrackSid
 from ..kernel import Kernel
 from ..sdp import NegotiatedSection, Outgoing
@@ -73,7 +72,6 @@ class Subscriber:
         "_wish_deadlines",
         "_wishes",
         "auto_subscribe",
-        "drops",
         "initial_quality",
         "last_mids",
         "subscriptions",
@@ -108,7 +106,6 @@ class Subscriber:
         self._events: list[SubscriberEvent] = []
         self.last_mids: dict[str, TrackSid] = {}
         """Which track each section carried last."""
-        self.drops: dict[DropReason, int] = {}
 
     # Wishes
 

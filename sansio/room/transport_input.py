@@ -143,6 +143,7 @@ def _channel_opened(now: float, room: Room, member: Member, connection: Connecti
 
 
 def _channel_message(now: float, room: Room, member: Member, connection: Connection, event: ChannelMessage) -> None:
+    room.tell_of(now, member)  # nobody gets data of somebody unknown
     if event.label == DATA_TRACK_LABEL:
         room.data.handle_track_packet(now, member, event.data)
     elif event.label in (RELIABLE_LABEL, LOSSY_LABEL):
@@ -150,7 +151,7 @@ def _channel_message(now: float, room: Room, member: Member, connection: Connect
         if routed is not None:
             room.rpc.handle_packet(now, member, routed.packet)
     else:
-        member.drops[DropReason.DATA_NO_RECEIVER] = member.drops.get(DropReason.DATA_NO_RECEIVER, 0) + 1
+        member.drops[DropReason.DATA_NO_RECEIVER] += 1
 
 
 def _channel_closed(now: float, room: Room, member: Member, connection: Connection, event: ChannelClosed) -> None:

@@ -72,6 +72,13 @@ class Updates:
         at = now if urgent else now + tick(room_size)
         self._due = at if self._due is None else min(self._due, at)
 
+    def hurry(self, now: float, identity: Identity) -> bool:
+        """Make what waits due now if there is anything of that participant among it."""
+        if identity not in self._waiting:
+            return False
+        self._due = now
+        return True
+
     def poll_timeout(self) -> float | None:
         return self._due
 

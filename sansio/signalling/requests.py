@@ -102,6 +102,7 @@ def _track_setting(now: float, room: Room, member: Member, settings: rtc.UpdateT
 
 def _subscription_permission(now: float, room: Room, member: Member, permission: rtc.SubscriptionPermission) -> None:
     room.tracks.set_permissions(now, member, permission)
+    room.data.offer(member)
 
 
 # Oneself

@@ -295,6 +295,11 @@ class Phone:
         data = packet if isinstance(packet, bytes) else packet.SerializeToString()
         connection.peer.send_data(self.now, connection.channels[label], data)
 
+    def open_channel(self, label: str) -> None:
+        """One more, of a name of its own."""
+        connection = self.open_publisher()
+        connection.channels[label] = connection.peer.open_channel(self.now, label)
+
     def send_rtcp(self, packets: Sequence[Packet]) -> None:
         """To the server, on the connection that receives."""
         connection = self.publisher if self.is_single else self.subscriber
