@@ -169,6 +169,7 @@ class Agent:
     def close(self, now: float) -> None:  # noqa: ARG002 - commands of all machines take the time
         """Nothing more is sent; the peer notices by silence."""
         if self._state is not AgentState.CLOSED:
+            self._connectivity.generations.close()
             self._stop(AgentState.CLOSED)
 
     # Output

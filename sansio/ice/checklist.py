@@ -103,6 +103,11 @@ class Checklist:
             gone.append(worst)
         return gone
 
+    def close(self) -> None:
+        """Let go of the pairs, which know their checklist: nothing is left for the garbage collector."""
+        self._by_path.clear()
+        self._triggered.clear()
+
     def trigger(self, pair: Pair) -> None:
         """Check this pair before others (RFC 8445 §6.1.4.1)."""
         if pair not in self._triggered:

@@ -92,6 +92,7 @@ class Generations:
         if pair.checklist is self.current and self.previous is not None:
             ended, self.previous = self.previous, None
             self._checks.cancel_where(lambda other: other.checklist is ended)
+            ended.close()
 
         def is_needless(other: Pair) -> bool:
             is_better = role is Role.CONTROLLING and other.priority > pair.priority
@@ -116,6 +117,12 @@ class Generations:
         """Nothing is to be sent any more."""
         self._checks.cancel_where(lambda _: True)
         self.previous = self.selected = self.latest = None
+
+    def close(self) -> None:
+        """The end: no pair is needed any more."""
+        for checklist in (self.current, self.previous):
+            if checklist is not None:
+                checklist.close()
 
     def _stop_checks(self, is_needless: Callable[[Pair], bool]) -> None:
         """A pair that the peer nominated keeps its check: what to do with its success is decided then."""

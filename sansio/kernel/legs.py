@@ -45,6 +45,8 @@ MAX_RETRANSMISSIONS: Final = 3
 MAX_REPEAT_DELAY: Final = 0.1
 _RING_SIZE: Final = 512
 _AUDIO_RING_SIZE: Final = 128
+_KEPT_S: Final = 2.0
+"""What was sent is remembered for at least so long, as in mediasoup, and for less than twice as long, if the ring holds it."""
 _VIDEO_CLOCK_RATE: Final = 90000
 _HEAD_BYTES: Final = 2048
 """Room for header, extensions, codec header and trailer of any packet."""
@@ -91,6 +93,7 @@ class LegState:
         "_first_timestamp",
         "_frame_epoch",
         "_frame_offset",
+        "_kept_from",
         "_last_frame",
         "_last_sent",
         "_mask",
@@ -105,6 +108,8 @@ class LegState:
         "_rtx_number",
         "_source_ids",
         "_started",
+        "_sweep_at",
+        "_swept",
         "_transport_cc_bits",
         "_two_byte",
         "base",
@@ -149,6 +154,8 @@ class LegState:
         size = _AUDIO_RING_SIZE if spec.clock_rate < _VIDEO_CLOCK_RATE else _RING_SIZE
         self._ring: list[Sent | None] = [None] * size
         self._mask = size - 1
+        self._kept_from = self._swept = self.last_number + 1  # at the next sweep what lies between is forgotten
+        self._sweep_at = 0.0
         self._repeats: dict[int, tuple[int, float]] = {}  # number to how often and when it was sent again
         self._started = False
         self.dropped = 0
@@ -176,6 +183,7 @@ class LegState:
             self._rtx_number = number
         if spec.ssrc != old.ssrc or spec.extensions != old.extensions:
             self._ring = [None] * len(self._ring)
+            self._kept_from = self._swept = self.last_number + 1
             self._repeats.clear()
         self._take_spec(spec)
 
@@ -198,10 +206,12 @@ class LegState:
         self._wait()
 
     def close(self) -> None:
+        """The end. Leg and mode let go of each other, so that neither waits for the garbage collector."""
         self.detach()
         self.session.release_ssrc(self.spec.ssrc, self.last_number)
         if self.spec.rtx_ssrc:
             self.session.release_ssrc(self.spec.rtx_ssrc, self._rtx_number)
+        del self.mode
 
     def inject(
         self, now: float, payload: bytes, timestamp_step: int, marker: bool, payload_type: int | None, padding: int
@@ -315,6 +325,8 @@ class LegState:
             self.last_number = number
             self.last_timestamp = timestamp
             self._last_sent = now
+            if now >= self._sweep_at:
+                self._sweep(now)
             if not self._started:
                 self._started = True
                 self._first_timestamp = timestamp
@@ -515,6 +527,16 @@ class LegState:
         )
         if transport and size:
             session.note_sent(now, size, True)
+
+    def _sweep(self, now: float) -> None:
+        """Forget what was sent before the last sweep: memory follows what is sent now, and not what once was."""
+        last, ring, mask = self.last_number, self._ring, self._mask
+        for number in range(max(self._kept_from, last - mask), self._swept):
+            ring[number & mask] = None
+        self._kept_from, self._swept = self._swept, last + 1
+        self._sweep_at = now + _KEPT_S
+        if self._repeats:
+            self._repeats = {number: one for number, one in self._repeats.items() if number >= self._kept_from}
 
     def _remember_repeat(self, number: int, count: int, now: float) -> None:
         repeats = self._repeats

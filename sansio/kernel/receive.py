@@ -31,6 +31,9 @@ MAX_BEHIND: Final = 4000
 MAX_EARLIER: Final = 64
 """How far before the first packet reordering may reach."""
 _ARRIVED_SLOTS: Final = 8192
+_KEPT_S: Final = 1.0
+"""Packets are kept for at least so long, and for less than twice as long, if the ring holds them: legs start from packets of
+the last moments only, and what they have sent they remember themselves."""
 _MAX_LEVEL_MS: Final = 1000.0
 """A longer silence between two packets says nothing of the level during it."""
 
@@ -40,10 +43,10 @@ class Stream:
 
     __slots__ = (
         "_arrived", "_duplicates", "_expected_restart", "_first_arrival", "_first_position", "_frames", "_header_bytes",
-        "_jitter", "_key_frames", "_key_timestamp", "_last_arrival", "_last_transit", "_layer_bytes", "_levels",
+        "_jitter", "_kept_from", "_key_frames", "_key_timestamp", "_last_arrival", "_last_transit", "_layer_bytes", "_levels",
         "_long_silence", "_mask", "_out_of_order", "_packets", "_padding_packets", "_passed_extensions", "_payload_bytes",
-        "_readers", "_received", "_recovered", "_ring", "_timestamp", "highest", "legs", "pending", "rtx_ssrc", "session",
-        "slot", "spec", "watched",
+        "_readers", "_received", "_recovered", "_ring", "_sweep_at", "_swept", "_timestamp", "highest", "legs", "pending",
+        "rtx_ssrc", "session", "slot", "spec", "watched",
     )  # fmt: skip
 
     def __init__(self, slot: int, session: Session, spec: StreamSpec) -> None:
@@ -58,6 +61,8 @@ class Stream:
         size = 1 << max(4, (spec.history - 1).bit_length())
         self._mask = size - 1
         self._ring: list[Packet | None] = [None] * size
+        self._kept_from = self._swept = 0  # at the next sweep what lies between is forgotten
+        self._sweep_at = 0.0
         self._arrived = bytearray(_ARRIVED_SLOTS)
         self._readers: dict[int, Reader | None] = {}
         for payload_type, codec in spec.codecs.items():
@@ -101,6 +106,8 @@ class Stream:
         if in_order:
             self.highest = position
             self._observe(now, timestamp, extensions, recovered)
+            if now >= self._sweep_at:
+                self._sweep(now)
         passed = None
         for identifier in self._passed_extensions:
             if identifier in extensions:
@@ -203,6 +210,14 @@ class Stream:
                 return -1
             self._first_position = position
         return position
+
+    def _sweep(self, now: float) -> None:
+        """Forget what came before the last sweep: memory follows what comes now, and not what once did."""
+        highest, ring, mask = self.highest, self._ring, self._mask
+        for position in range(max(self._kept_from, highest - mask), self._swept):
+            ring[position & mask] = None
+        self._kept_from, self._swept = self._swept, highest
+        self._sweep_at = now + _KEPT_S
 
     def _restart(self, sequence_number: int, step: int) -> int:
         """A step too wide is believed when the next number follows it."""

@@ -167,7 +167,27 @@ def test_many_repairs_are_remembered_within_bounds(kernel: Kernel) -> None:
         assert kernel.retransmit(index / 100 + 1, leg, [last & 0xFFFF], 0.0) == 1
         if index % 100 == 0:
             rig.received(peer)
-    assert kernel.retransmit(100.0, leg, [(last - 511) & 0xFFFF, (last - 512) & 0xFFFF], 0.0) == 1
+    assert kernel.retransmit(100.0, leg, [(last - 199) & 0xFFFF, (last - 512) & 0xFFFF], 0.0) == 1
+
+
+def test_what_was_sent_is_forgotten_after_some_seconds(kernel: Kernel) -> None:
+    rig, _, peer, leg = following(kernel, rtx_ssrc=0xBBBB)
+    for index in range(2, 100):
+        rig.publisher.send(index / 10, write(index, index, b"x"))
+        last = kernel.leg_stats(leg).last_sequence_number
+        for age, count in ((19, 1), (41, 0)):
+            numbers = [(last - age) & 0xFFFF] if index > 42 else []
+            assert kernel.retransmit(index / 10, leg, numbers, 0.0) == (count if numbers else 0)
+    assert rig.received(peer)
+
+
+def test_packets_to_start_from_are_forgotten_after_some_seconds(kernel: Kernel) -> None:
+    rig, stream, peer, leg = following(kernel)
+    for index in range(2, 100):
+        rig.publisher.send(index / 10, write(index, index, b"x"))
+    rig.received(peer)
+    kernel.switch(10.0, leg, stream, 1, 5000)
+    assert 10 <= len(rig.received(peer)) <= 20
 
 
 def test_many_legs_come_and_go(kernel: Kernel) -> None:
