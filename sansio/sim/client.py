@@ -57,6 +57,7 @@ FIRST_SECTIONS = 3
 RETRY_DELAYS_S = (0.0, 0.3, 1.2, 2.7, 4.8, 7.0)
 """Before attempts to resume, as livekit-client waits; then the client joins anew."""
 CONNECT_TIMEOUT_S = 15.0
+GOODBYE_PATIENCE_S = 2.0
 _HIGH_WATER_BYTES = 262_144
 _NOT_KEPT = ("offer", "answer", "trickle", "ping", "ping_req")
 """What a client does not send later: it is made anew after a resume, or means nothing any more."""
@@ -75,6 +76,7 @@ class _Timer(Enum):
     SILENCE = "the server says nothing"
     RETRY = "another attempt"
     CONNECT = "the transport must be up"
+    CLOSED = "the server closed a transport without a word"
 
 
 @attrs.frozen
@@ -140,6 +142,7 @@ class ClientOptions:
     disable_ice_lite: bool = False
     protocol: int = PROTOCOL
     sdk: str = "js"
+    version: str = "2.15.0"
     resumes: bool = True
     """Whether it comes back by itself after a lost socket or transport."""
     heeds_dynacast: bool = True
@@ -407,6 +410,7 @@ class Client:
             query = {
                 "protocol": str(self.options.protocol),
                 "sdk": self.options.sdk,
+                "version": self.options.version,
                 "auto_subscribe": str(int(self.options.auto_subscribe)),
                 "adaptive_stream": str(int(self.options.adaptive_stream)),
                 "disable_ice_lite": str(int(self.options.disable_ice_lite)),
@@ -415,7 +419,9 @@ class Client:
                 query |= {"reconnect": "1", "sid": self.sid, "reconnect_reason": "1"}
             return HttpRequest(method="GET", path="/rtc", query=query, headers=headers)
         join = rtc.JoinRequest(
-            client_info=models.ClientInfo(sdk=self.options.sdk.upper(), protocol=self.options.protocol),
+            client_info=models.ClientInfo(
+                sdk=self.options.sdk.upper(), version=self.options.version, protocol=self.options.protocol
+            ),
             connection_settings=rtc.ConnectionSettings(
                 auto_subscribe=self.options.auto_subscribe,
                 adaptive_stream=self.options.adaptive_stream,
@@ -489,6 +495,9 @@ class Client:
                     self._timers.set(_Timer.SILENCE, self._last_heard + self._ping_timeout)
             case _Timer.RETRY:
                 self._attempt(now)
+            case _Timer.CLOSED:
+                if any(connection.peer.state is PeerState.CLOSED for connection in self._connections):
+                    self._lost_transport(now)
             case _Timer.CONNECT:
                 if not self.is_connected and self.options.resumes:
                     self._rejoin(now)
@@ -559,7 +568,14 @@ class Client:
             if self.is_connected:
                 self._timers.cancel(_Timer.CONNECT)
                 self._events.append(Connected())
-        elif state in (PeerState.FAILED, PeerState.CLOSED) and self.phase is Phase.JOINED:
+        elif state is PeerState.CLOSED:
+            # The server closed it and is about to say why; its goodbye may have overtaken the message.
+            self._timers.set_if_unset(_Timer.CLOSED, now + GOODBYE_PATIENCE_S)
+        elif state is PeerState.FAILED:
+            self._lost_transport(now)
+
+    def _lost_transport(self, now: float) -> None:
+        if self.phase is Phase.JOINED:
             self._close_socket()
             self._come_back(now)
 

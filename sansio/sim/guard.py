@@ -98,6 +98,24 @@ class GuardedNode:
             raise LocalProtocolError(f"not drained before sleeping: {', '.join(sorted(self._undrained))}")
         return self._node.poll_timeout()
 
+    # Getters
+
+    @property
+    def rooms(self) -> tuple[str, ...]:
+        return self._node.rooms
+
+    @property
+    def is_empty(self) -> bool:
+        return self._node.is_empty
+
+    def stats(self) -> dict[str, int]:
+        return self._node.stats()
+
+    def next_timer(self) -> tuple[float, str] | None:
+        return self._node.next_timer()
+
+    # Private
+
     def _enter(self, now: float) -> None:
         if now < self._now:
             raise LocalProtocolError(f"time went back from {self._now} to {now}")

@@ -24,6 +24,8 @@ from ..rtp import RtpError, red, vp8
 from .media import AUDIO_CLOCK_RATE, VIDEO_CLOCK_RATE, Stamp, is_stamped, read_stamp
 
 PATIENCE_S = 1.0
+RED_PATIENCE_S = 0.1
+"""Nothing is sent again there: what follows repeats it."""
 _MAX_WAITING = 4096
 
 
@@ -31,7 +33,7 @@ class Sink(ABC):
     """What audio and video sinks have in common."""
 
     __slots__ = (
-        "_clock_rate", "_gap_until", "_next", "_origin", "_waiting", "clock_error_s", "corrupt", "first_at", "first_frame",
+        "_clock_rate", "_gap_until", "_next", "_origin", "_patience", "_waiting", "clock_error_s", "corrupt", "first_at", "first_frame",
         "foreign", "frames", "identity", "injected", "last_at", "last_frame", "missing", "restarts", "sid", "source", "stalls",
         "tail_frames",
     )  # fmt: skip
@@ -59,6 +61,7 @@ class Sink(ABC):
         self._next: int | None = None
         self._waiting: dict[int, Packet] = {}
         self._gap_until: float | None = None
+        self._patience = PATIENCE_S
         self._origin: tuple[int, int] | None = None
 
     def handle_packets(self, now: float, packets: Iterable[Packet]) -> None:
@@ -119,7 +122,7 @@ class Sink(ABC):
         if not waiting:
             self._gap_until = None
         elif self._gap_until is None or moved:
-            self._gap_until = now + PATIENCE_S
+            self._gap_until = now + self._patience
         while len(waiting) > _MAX_WAITING:
             del waiting[next(iter(waiting))]
 
@@ -186,7 +189,9 @@ class AudioSink(Sink):
 
     def _take(self, now: float, packet: Packet) -> None:
         _, timestamp, _, payload_type, data, _, _ = packet
-        if self._codecs.get(payload_type) is not Codec.RED:
+        is_red = self._codecs.get(payload_type) is Codec.RED
+        self._patience = RED_PATIENCE_S if is_red else PATIENCE_S
+        if not is_red:
             self._take_opus(now, data, timestamp)
             return
         try:
@@ -210,7 +215,7 @@ class AudioSink(Sink):
             self.missing += stamp.frame - before - 1
 
     def _give_up(self) -> None:
-        self.stalls += 1
+        self.stalls += self._patience == PATIENCE_S
         self._next = min(self._waiting)
 
 
