@@ -278,8 +278,9 @@ class Rig:
     def join(self, identity: str = "alice", room: str = ROOM, *, media: bool = False, v1: bool = False, protocol: int = 16,
              query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None,
              join: rtc.JoinRequest | None = None, settings: Mapping[str, Any] | None = None,
-             mimes: tuple[str, ...] = (), **given: Any) -> Client:  # fmt: skip
-        """A client that joins; with `media` it also has a phone, which connects as time passes."""
+             mimes: tuple[str, ...] = (), announce: bool = True, **given: Any) -> Client:  # fmt: skip
+        """A client that joins; with `media` it also has a phone, which connects as time passes. Without `announce` it does
+        not offer its publisher connection by itself."""
         phone = self._new_phone(identity, is_single=v1) if media else None
         if phone is not None:
             phone.mimes = mimes
@@ -294,7 +295,7 @@ class Rig:
                 join.publisher_offer.CopyFrom(phone.open_publisher().offer())
         parameters = {} if v1 else {"protocol": str(protocol), "sdk": "js"} | dict(query or {})
         self.connect(client, query=parameters, headers=headers, join=join, **given)
-        if phone is not None and not v1 and client.answered:
+        if phone is not None and not v1 and client.answered and announce:
             client.send(offer=phone.open_publisher().offer())
         return client
 
