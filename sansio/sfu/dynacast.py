@@ -4,6 +4,11 @@ Subscribers report here what they need; the machine says when the publisher has 
 someone waits for it. A fall waits for a few seconds, since viewers scroll and come back. Ten seconds after the track was
 published the state is told in any case, so that a track that nobody watches is switched off. While the publisher is muted
 nothing is told; all is repeated afterwards.
+
+Nudges. libwebrtc starts its top layers only when it has found the bandwidth for them. It looks for that by probes in the first
+second of a connection; a camera that comes a moment later than that finds them wasted (on packets of a microphone, which
+carry no transport-wide numbers) and then creeps up by 8 % a second. It probes again when the sum of its enabled layers
+changes. So a watched layer that has not come a while after the lower ones is switched off and on again, twice at most.
 """
 
 from __future__ import annotations
@@ -21,6 +26,9 @@ S = TypeVar("S", bound=Hashable)
 
 PAUSE_DELAY = 5.0
 FIRST_EVALUATION = 10.0
+NUDGE_AFTER = (0.9, 2.0)
+"""Seconds from the first layer to the first nudge, and from there to the second."""
+NUDGE_DURATION = 0.1
 
 
 @attrs.frozen
@@ -33,18 +41,24 @@ class QualitiesChanged:
 class DynacastTimer(Enum):
     FALL = "layers no longer watched"
     FIRST = "first evaluation"
+    NUDGE = "layers watched but not sent"
+    NUDGED = "end of a nudge"
 
 
 class Dynacast(Generic[S]):
     """One published video track. `S` is whatever names a subscriber."""
 
-    __slots__ = ("_disabled", "_events", "_is_muted", "_needs", "_pause_delay", "_timers", "_told")
+    __slots__ = (
+        "_disabled", "_events", "_is_muted", "_lacking", "_needs", "_nudges", "_pause_delay", "_timers", "_told",
+    )  # fmt: skip
 
     def __init__(self, now: float, codecs: tuple[str, ...] = (), *, pause_delay: float = PAUSE_DELAY) -> None:
         self._needs: dict[str, dict[S, Quality]] = {codec: {} for codec in codecs}
         self._disabled: set[str] = set()
         self._told: dict[str, int] = {}  # codec: levels needed, 0 for none
         self._is_muted = False
+        self._lacking: dict[str, int] = {}  # lower-case codec that lacks upper levels: how many are sent
+        self._nudges = 0
         self._pause_delay = pause_delay
         self._events: list[QualitiesChanged] = []
         self._timers: TimerTable[DynacastTimer] = TimerTable()
@@ -75,6 +89,15 @@ class Dynacast(Generic[S]):
         if self._told and codec not in self._told:
             self._tell()
 
+    def note_levels(self, now: float, codec: str, sent: int, published: int) -> None:
+        """So many levels of `codec` have come, of those that the publisher has: 1 is low alone, 3 all."""
+        if sent >= published:
+            self._lacking.pop(codec.lower(), None)
+            return
+        self._lacking[codec.lower()] = sent
+        if self._nudges < len(NUDGE_AFTER):
+            self._timers.set_if_unset(DynacastTimer.NUDGE, now + NUDGE_AFTER[self._nudges])
+
     def disable_codec(self, codec: str) -> None:
         """Tell the publisher to stop `codec` whoever needs it: everybody moves to another (codec regression)."""
         if codec in self._needs and codec not in self._disabled:
@@ -93,8 +116,14 @@ class Dynacast(Generic[S]):
         self._timers.set(DynacastTimer.FIRST, now + FIRST_EVALUATION)
 
     def handle_timeout(self, now: float) -> None:
-        if self._timers.expire(now) and self._told != self._current():
+        expired = self._timers.expire(now)
+        settles = DynacastTimer.FALL in expired or DynacastTimer.FIRST in expired
+        if DynacastTimer.NUDGED in expired:
+            self._tell(hold=not settles)
+        elif settles and self._told != self._current():
             self._tell()
+        if DynacastTimer.NUDGE in expired:
+            self._nudge(now)
 
     def poll_events(self) -> list[QualitiesChanged]:
         events, self._events = self._events, []
@@ -130,6 +159,17 @@ class Dynacast(Generic[S]):
         if any(levels < self._told.get(codec, 0) for codec, levels in current.items()):
             self._timers.set_if_unset(DynacastTimer.FALL, now + self._pause_delay)
 
+    def _nudge(self, now: float) -> None:
+        """Switch off for a moment what is watched but does not come."""
+        levels = {codec: min(count, self._lacking.get(codec.lower(), count)) for codec, count in self._told.items()}
+        if levels == self._told or self._is_muted:
+            return
+        self._nudges += 1
+        self._events.append(_event(levels))
+        self._timers.set(DynacastTimer.NUDGED, now + NUDGE_DURATION)
+        if self._nudges < len(NUDGE_AFTER):
+            self._timers.set(DynacastTimer.NUDGE, now + NUDGE_AFTER[self._nudges])
+
     def _tell(self, *, hold: bool = False) -> None:
         levels = self._current()
         if hold:
@@ -138,4 +178,8 @@ class Dynacast(Generic[S]):
             self._timers.cancel(DynacastTimer.FALL)
         self._told = levels
         if not self._is_muted:
-            self._events.append(QualitiesChanged(tuple((codec, (n > 0, n > 1, n > 2)) for codec, n in levels.items())))
+            self._events.append(_event(levels))
+
+
+def _event(levels: dict[str, int]) -> QualitiesChanged:
+    return QualitiesChanged(tuple((codec, (n > 0, n > 1, n > 2)) for codec, n in levels.items()))

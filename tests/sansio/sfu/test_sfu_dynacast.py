@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sansio.sfu import Dynacast, QualitiesChanged, Quality
-from sansio.sfu.dynacast import FIRST_EVALUATION, PAUSE_DELAY
+from sansio.sfu.dynacast import FIRST_EVALUATION, NUDGE_AFTER, NUDGE_DURATION, PAUSE_DELAY
 
 LOW, MEDIUM, HIGH, OFF = Quality
 NONE, ONE, TWO, THREE = (False, False, False), (True, False, False), (True, True, False), (True, True, True)
@@ -117,3 +117,66 @@ def test_a_publisher_that_resumed_hears_everything_again() -> None:
     dynacast.restart(30.0)
     assert told(dynacast) == [(THREE,)]
     assert dynacast.poll_timeout() == 30.0 + FIRST_EVALUATION
+
+
+VP8 = "video/VP8"
+
+
+def test_a_watched_layer_that_does_not_come_is_switched_off_and_on_twice() -> None:
+    dynacast = watched()
+    dynacast.note_levels(2.0, "video/vp8", 1, 3)
+    dynacast.note_levels(2.1, VP8, 2, 3)
+    first = 2.0 + NUDGE_AFTER[0]
+    second = first + NUDGE_AFTER[1]
+    assert [at_deadline(dynacast) for _ in range(4)] == [first, first + NUDGE_DURATION, second, second + NUDGE_DURATION]
+    assert told(dynacast) == [(TWO,), (THREE,), (TWO,), (THREE,)]
+    dynacast.note_levels(8.0, VP8, 2, 3)
+    assert at_deadline(dynacast) == FIRST_EVALUATION
+    assert told(dynacast) == []
+
+
+def test_no_nudge_when_all_has_come() -> None:
+    dynacast = watched()
+    dynacast.note_levels(2.0, VP8, 2, 3)
+    dynacast.note_levels(2.2, VP8, 3, 3)
+    dynacast.handle_timeout(9.0)
+    assert told(dynacast) == []
+    assert dynacast.poll_timeout() == FIRST_EVALUATION
+
+
+def test_no_nudge_for_a_layer_that_nobody_watches() -> None:
+    dynacast: Dynacast[str] = Dynacast(0.0, (VP8,))
+    dynacast.set_subscriber(1.0, "bob", VP8, MEDIUM)
+    dynacast.note_levels(2.0, VP8, 2, 3)
+    dynacast.handle_timeout(9.0)
+    assert told(dynacast) == [(TWO,)]
+
+
+def test_no_nudge_while_muted() -> None:
+    dynacast = watched()
+    dynacast.note_levels(2.0, VP8, 2, 3)
+    dynacast.set_muted(True)
+    dynacast.handle_timeout(9.0)
+    dynacast.set_muted(False)
+    assert told(dynacast) == [(THREE,)]
+
+
+def test_a_fall_that_is_due_at_the_end_of_a_nudge_is_told() -> None:
+    dynacast = watched()
+    dynacast.note_levels(2.0, VP8, 1, 3)
+    dynacast.handle_timeout(2.0 + NUDGE_AFTER[0])
+    dynacast.set_subscriber(3.2, "bob", VP8, MEDIUM)
+    assert at_deadline(dynacast) == 2.0 + NUDGE_AFTER[0] + NUDGE_DURATION
+    assert told(dynacast) == [(ONE,), (THREE,)]
+    dynacast.note_levels(3.5, VP8, 3, 3)
+    dynacast.handle_timeout(3.2 + PAUSE_DELAY)
+    assert told(dynacast) == [(TWO,)]
+
+
+def test_a_fall_and_the_end_of_a_nudge_at_once() -> None:
+    dynacast = watched()
+    dynacast.set_subscriber(1.0, "bob", VP8, MEDIUM)
+    dynacast.note_levels(2.0, VP8, 1, 3)
+    dynacast.handle_timeout(5.95)
+    dynacast.handle_timeout(6.1)
+    assert told(dynacast) == [(ONE,), (TWO,)]
