@@ -85,6 +85,15 @@ function interrupted(invitation: Invitation): Entry | undefined {
   return entry.invitation.token === invitation.token || !invitation.token ? entry : undefined;
 }
 
+/** Pages on plain HTTP, such as those of a phone on the local network, lack it, and text streams want it. */
+function randomUUID(): ReturnType<Crypto["randomUUID"]> {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40; // version 4
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80; // RFC 9562's variant
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
 function begin(): void {
   const invitation = readInvitation(location);
   const entry = interrupted(invitation);
@@ -99,4 +108,5 @@ function begin(): void {
 for (const event of ["beforeunload", "pagehide"]) window.addEventListener(event, () => (unloading = true));
 window.addEventListener("pageshow", ({ persisted }) => persisted && location.reload()); // back to a page whose call is over
 window.addEventListener("hashchange", () => location.reload()); // a new link pasted over the old one
+if (!("randomUUID" in crypto)) Object.assign(crypto, { randomUUID });
 begin();
