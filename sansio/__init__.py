@@ -10,6 +10,7 @@ from .config import Config as Config
 from .config import LimitConfig as LimitConfig
 from .config import PliThrottleConfig as PliThrottleConfig
 from .config import RoomConfig as RoomConfig
+from .config import RoomPreset as RoomPreset
 from .config import RtcConfig as RtcConfig
 from .config import VideoConfig as VideoConfig
 from .entropy import Entropy as Entropy

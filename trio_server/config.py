@@ -233,12 +233,15 @@ def _finish(config: ServerConfig, *, is_flag: bool) -> ServerConfig:
 
 
 def _near_binds(config: ServerConfig) -> AddressFilter:
-    """In development a bind to some address of a network keeps media in that network too."""
-    binds = [ipaddress.ip_address(text) for text in config.bind_addresses if _is_ip(text)]
-    near = [f"{ip}/{24 if ip.version == 4 else 64}" for ip in binds if not ip.is_loopback and not ip.is_unspecified]
-    if not near or config.allowed.include_ips:
+    """In development media stays on the addresses that HTTP is bound to: this host only, unless --bind says otherwise."""
+    if config.allowed.include_ips or config.node_ips:
         return config.allowed
-    return attrs.evolve(config.allowed, include_ips=to_networks(near))
+    here = ("127.0.0.1", "::1")
+    names = here if config.bind_addresses in ((), ("localhost",)) else config.bind_addresses
+    binds = [ipaddress.ip_address(text) for text in names if _is_ip(text)]
+    if not binds or any(ip.is_unspecified for ip in binds):
+        return config.allowed
+    return attrs.evolve(config.allowed, include_ips=to_networks([str(ip) for ip in binds]))
 
 
 def _is_ip(text: str) -> bool:

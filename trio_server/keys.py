@@ -13,7 +13,7 @@ import attrs
 
 from sansio import CodecConfig
 
-from .values import Duration, Level, Limit, Networks, NodeIps, Port, Ports, Rate, Secrets, Strings
+from .values import Duration, Level, Limit, Networks, NodeIps, Port, Ports, Presets, Rate, Secrets, Strings
 
 
 @attrs.frozen
@@ -57,6 +57,7 @@ ACTING: dict[str, Key] = {
     **_same(bool, "room", "auto_create", "enable_remote_unmute", "sync_streams"),
     **_same(int, "room", "empty_timeout", "departure_timeout", "max_participants", "update_batch_target_size"),
     **_same(tuple[CodecConfig, ...], "room", "enabled_codecs"),
+    **_same(Presets, "room", "room_configurations"),
     "room.max_metadata_size": Key(Limit, "core.limit.max_metadata_size"),
     "room.max_room_name_length": Key(Limit, "core.limit.max_room_name_length"),
     "room.max_participant_identity_length": Key(Limit, "core.limit.max_participant_identity_length"),
@@ -112,8 +113,6 @@ INERT: dict[str, str] = {
     **_each("room.playout_delay", "ask subscribers to delay playout", "enabled", "min", "max"),
     **_each("room", "bound the creation of rooms on other servers", "create_room_timeout", "create_room_attempts"),
     "room.enable_full_room_in_webhooks": "put whole rooms into webhooks",
-    "room.room_configurations": "name presets for tokens and CreateRoom",
-    "room.room_configurations.*": "name presets for tokens and CreateRoom",
     "audio.active_red_encoding": "encode RED for subscribers",
     "audio.enable_loss_proxying": "tell publishers the loss of their subscribers",
     "video.stream_tracker_manager.*": "tune how live layers are found",

@@ -13,6 +13,8 @@ import yaml
 from cattrs import Converter
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
+from sansio import RoomPreset
+
 Port = NewType("Port", int)
 """0 to 65535."""
 Ports = NewType("Ports", tuple[int, ...])
@@ -31,6 +33,7 @@ Networks = NewType("Networks", tuple[str, ...])
 """Networks such as 10.0.0.0/8."""
 Strings = NewType("Strings", tuple[str, ...])
 Secrets = NewType("Secrets", dict[str, str])
+Presets = NewType("Presets", dict[str, RoomPreset])
 """API keys to secrets."""
 
 
@@ -164,6 +167,20 @@ def _to_secrets(value: object, _: object = None) -> dict[str, str]:
     return {_to_str(key): _to_str(secret) for key, secret in value.items()}
 
 
+_INERT_IN_PRESETS = frozenset({"name", "agents", "egress", "min_playout_delay", "max_playout_delay", "tags"})
+"""Fields of LiveKit's RoomConfiguration that a preset may have, and that have no effect here."""
+
+
+def _to_presets(value: object, _: object = None) -> dict[str, RoomPreset]:
+    if not isinstance(value, dict) or not all(isinstance(fields, dict) for fields in value.values()):
+        raise ValueError("expected presets by name, each with fields of a room configuration")
+    acting = {
+        name: {field: given for field, given in fields.items() if field not in _INERT_IN_PRESETS}
+        for name, fields in value.items()
+    }
+    return {_to_str(name): structure(fields, RoomPreset) for name, fields in acting.items()}
+
+
 SCALARS = (str, int, float, bool, Port, Ports, Duration, Limit, Rate, Level, NodeIps)
 
 
@@ -172,7 +189,7 @@ def _converter() -> Converter:
     hooks: dict[Any, Any] = {
         str: _to_str, int: _to_int, float: _to_float, bool: _to_bool, Strings: _to_strs, Port: _to_port, Ports: _to_ports,
         Duration: to_duration, Limit: _to_limit, Rate: _to_rate, Level: _to_level, NodeIps: _to_node_ips,
-        Networks: to_networks, Secrets: _to_secrets,
+        Networks: to_networks, Secrets: _to_secrets, Presets: _to_presets,
     }  # fmt: skip
     for type_, hook in hooks.items():
         converter.register_structure_hook(type_, hook)

@@ -94,7 +94,7 @@ class ClientTraits:
     @property
     def has_reconnect_message(self) -> bool:
         """JS before 1.6.3 gets no `reconnect` message on a resume."""
-        return not (self._sdk == SDK.Value("JS") and self._version() < (1, 6, 3))
+        return not (self._sdk == SDK.Value("JS") and () < self._version() < (1, 6, 3))
 
     @property
     def announces_at_first_packet(self) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sansio.config import CodecConfig
+from sansio.config import CodecConfig, RoomPreset
 from trio_server.config import DEV_KEYS, ConfigError, ServerConfig, Setting, load
 from trio_server.keys import ACTING, INERT, PATHS
 from trio_server.net import AddressFilter
@@ -96,7 +96,7 @@ def test_an_empty_address_means_all() -> None:
 NOT_FOR_EVERY_VALUE = {"keys", "key_file"}
 SAMPLES: dict[str, str] = {
     "bind_addresses": "[127.0.0.1]", "logging.component_levels": "{room: debug}", "log_level": "info",
-    "logging.level": "info", "rtc.node_ip": "10.0.0.1", "room.enabled_codecs": "[{mime: audio/opus}]",
+    "logging.level": "info", "rtc.node_ip": "10.0.0.1", "room.room_configurations": "{big: {}}", "room.enabled_codecs": "[{mime: audio/opus}]",
     "rtc.stun_servers": "[a]", "rtc.interfaces.includes": "[a]", "rtc.interfaces.excludes": "[a]",
     "rtc.ips.includes": "[10.0.0.0/8]", "rtc.ips.excludes": "[10.0.0.0/8]",
 }  # fmt: skip
@@ -126,12 +126,27 @@ def test_each_inert_key_loads_with_one_note(path: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param("room: {room_configurations: {big: {max_participants: 500}, small: {agents: [{}]}}}", id="presets"),
         pytest.param("webhook: {filter_params: {include_events: [a]}, urls: [b]}", id="webhooks"),
     ],
 )  # fmt: skip
 def test_maps_below_inert_keys_get_a_note_each(text: str) -> None:
     assert len(read(text).notes) == 2
+
+
+def test_presets_of_rooms_are_read() -> None:
+    config = read(
+        "room: {room_configurations: {big: {max_participants: 500}, small: {empty_timeout: 5, agents: [{}]}}}"
+    )
+    assert config.core.room.room_configurations == {
+        "big": RoomPreset(max_participants=500),
+        "small": RoomPreset(empty_timeout=5),
+    }
+
+
+@pytest.mark.parametrize("text", ["{big: 1}", "{big: {max_participants: many}}", "{big: {colour: red}}", "[]"])
+def test_presets_of_another_form_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="room.room_configurations"):
+        read(f"room: {{room_configurations: {text}}}")
 
 
 @pytest.mark.parametrize("text", ["rtc:\n", "turn:\n", "sip: {}\n", "limit: {}\n", "# nothing\n"])
@@ -302,11 +317,12 @@ def test_development_in_a_file_allows_short_secrets_and_logs_more() -> None:
 @pytest.mark.parametrize(
     ("binds", "networks"),
     [
-        (["192.168.7.9"], ("192.168.7.0/24",)), (["0.0.0.0"], ()), (["127.0.0.1"], ()), (["localhost"], ()),
-        (["::"], ()), (["fd00::1"], ("fd00::/64",)),
+        ([], ("127.0.0.1/32", "::1/128")), (["192.168.7.9"], ("192.168.7.9/32",)), (["0.0.0.0"], ()),
+        (["127.0.0.1"], ("127.0.0.1/32",)), (["localhost"], ("127.0.0.1/32", "::1/128")), (["::"], ()),
+        (["fd00::1"], ("fd00::1/128",)),
     ],
 )  # fmt: skip
-def test_in_development_a_bind_keeps_media_in_its_network(binds: list[str], networks: tuple[str, ...]) -> None:
+def test_in_development_media_stays_on_the_address_that_is_bound(binds: list[str], networks: tuple[str, ...]) -> None:
     config = load(flags={"bind_addresses": Setting(binds, "--bind")}, development=True)
     assert config.allowed.include_ips == networks
 
