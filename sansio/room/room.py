@@ -359,7 +359,11 @@ class Room:
     def _set_permission(self, now: float, member: Member, permission: models.ParticipantPermission) -> None:
         kept = models.ParticipantPermission()
         kept.CopyFrom(permission)
+        was_hidden = member.participant.is_hidden
         member.participant.permission = kept
+        if kept.hidden and not was_hidden:
+            self.updates.withdraw(now, member.participant)
+            self._flush_updates(now)
         member.sync_sender()
         member.publisher.enforce_permission(now)
         if not kept.can_publish_data:

@@ -72,6 +72,16 @@ class Updates:
         at = now if urgent else now + tick(room_size)
         self._due = at if self._due is None else min(self._due, at)
 
+    def withdraw(self, now: float, participant: Participant) -> None:
+        """The participant was shown and is hidden from now on: to the others it has left."""
+        gone = models.ParticipantInfo()
+        gone.CopyFrom(participant.info())
+        gone.state = models.ParticipantInfo.State.DISCONNECTED
+        del gone.tracks[:]
+        del gone.data_tracks[:]
+        self._waiting[participant.identity] = [gone]
+        self._due = now
+
     def hurry(self, now: float, identity: Identity) -> bool:
         """Make what waits due now if there is anything of that participant among it."""
         if identity not in self._waiting:
