@@ -20,7 +20,7 @@ SAMPLE_RATE = 48_000
 FRAME_SAMPLES = SAMPLE_RATE // 100
 SETTLING_SECONDS = 0.5
 """Of a new audio track: its jitter buffer stretches sound at first."""
-LISTENING_SECONDS = 5.0
+LISTENING_SECONDS = 3.0
 """After which what was heard so far is all."""
 RECORDED = (
     "active_speakers_changed",

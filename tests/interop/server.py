@@ -85,8 +85,13 @@ class Server:
             self._process.kill()
             self._process.wait()
             status = -1
-        broken = [line for line in self.log.splitlines() if BROKEN.search(line)]
-        assert (status, broken) == (0, []), self.log[-8000:]
+        assert (status, _broken(self.log)) == (0, "")
+
+
+def _broken(log: str) -> str:
+    """What a log tells from the first thing that broke on, as far as one wants to read."""
+    found = BROKEN.search(log)
+    return log[found.start() :][:5000] if found else ""
 
 
 def _environment() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +22,6 @@ from sansio.sdp import (
 
 pytestmark = pytest.mark.interop
 sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 SCRIPT = """
 window.open_connection = () => {
@@ -88,15 +86,13 @@ class Browser:
 
 
 @pytest.fixture
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium")
+def browser(chromium: str) -> Iterator[Browser]:
     with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--headless"])
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--headless"])
         try:
-            yield Browser(chromium.new_page())
+            yield Browser(started.new_page())
         finally:
-            chromium.close()
+            started.close()
 
 
 def transport(setup: str, ufrag: str) -> TransportParameters:
