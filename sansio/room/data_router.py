@@ -25,7 +25,7 @@ DATA_TRACK_BUFFER_BYTES = 262_144
 class DataRouter:
     """Forwards data. `members` and `touched` are the room's own tables."""
 
-    __slots__ = ("_drops", "_members", "_nonces", "_replay", "_touched", "slow")
+    __slots__ = ("_drops", "_members", "_nonces", "_owners", "_replay", "_touched", "slow")
 
     def __init__(self, members: dict[str, Member], touched: dict[str, Member], drops: Counter[DropReason]) -> None:
         self._members = members
@@ -33,6 +33,8 @@ class DataRouter:
         self._nonces = Nonces()
         self._replay = Replay()
         self._drops = drops
+        self._owners: dict[str, Member] = {}
+        """Members that have data tracks, by sid."""
         self.slow: list[Member] = []
         """Members found too slow; the room disconnects them."""
 
@@ -95,6 +97,7 @@ class DataRouter:
             info.schema.CopyFrom(request.schema)
         track = DataTrack(info, member.participant.sid, member.participant.identity)
         member.data_tracks.add(track)
+        self._owners[member.participant.sid] = member
         member.participant.set_data_tracks(member.data_tracks.infos())
         self.offer(member)
         return track
@@ -121,7 +124,7 @@ class DataRouter:
 
     def reconcile(self, member: Member) -> None:
         """Settle a member with all data tracks of the others."""
-        for owner in self._members.values():
+        for owner in self._owners.values():
             for track in owner.data_tracks:
                 self._settle(member, owner, track)
 
@@ -140,6 +143,7 @@ class DataRouter:
 
     def leave(self, member: Member) -> None:
         """End what the member published and what it received."""
+        self._owners.pop(member.participant.sid, None)
         for track in member.data_tracks.clear():
             self._end(track)
         for track in member.data_subscriptions.tracks:
@@ -151,7 +155,7 @@ class DataRouter:
                 self._tell_handles(member)
 
     def _find(self, sid: str) -> tuple[Member | None, DataTrack | None]:
-        for member in self._members.values():
+        for member in self._owners.values():
             for track in member.data_tracks:
                 if track.sid == sid:
                     return member, track

@@ -31,7 +31,7 @@ Timed: TypeAlias = Watch | Publication | DownTrack
 
 
 class Media:
-    """What media machines of one room put out. `members`, `by_sid` and `touched` are the room's own tables."""
+    """What media machines of one room put out. `members`, `by_sid`, `touched` and `unflushed` are the room's own tables."""
 
     __slots__ = (
         "_by_sid",
@@ -41,6 +41,7 @@ class Media:
         "_owners",
         "_touched",
         "_tracks",
+        "_unflushed",
         "quality",
         "speakers",
     )
@@ -50,6 +51,7 @@ class Media:
         members: dict[str, Member],
         by_sid: dict[str, Member],
         touched: dict[str, Member],
+        unflushed: dict[str, Member],
         tracks: TrackRouter,
         *,
         kernel: Kernel,
@@ -58,6 +60,7 @@ class Media:
         self._members = members
         self._by_sid = by_sid
         self._touched = touched
+        self._unflushed = unflushed
         self._tracks = tracks
         self.speakers = SpeakerWatch(kernel, audio)
         self.quality = QualityWatch(kernel)
@@ -140,8 +143,7 @@ class Media:
 
     def start_watches(self, now: float) -> None:
         """Arm the watches that have something to look at and do not run yet."""
-        members = self._members.values()
-        if self.speakers.due is None and any(member.publisher.publications for member in members):
+        if self.speakers.due is None and self._tracks.has_any:
             self.speakers.due = now + self.speakers.interval
             self._deadlines.set(Watch.SPEAKERS, self.speakers.due)
         if self.quality.due is None and self._members:
@@ -162,13 +164,13 @@ class Media:
 
     def _look(self, now: float, watch: SpeakerWatch | QualityWatch) -> None:
         watch.due = None
-        watch.observe(now, self._members.values())
+        if watch.observe(now, self._members.values()):
+            self.flush_all()
         self.start_watches(now)
-        self.touch_all()
 
-    def touch_all(self) -> None:
-        """Whoever has something in its outbox is to be drained."""
-        self._touched.update((sid, member) for sid, member in self._by_sid.items() if member.participant.outbox)
+    def flush_all(self) -> None:
+        """Whoever has something in its outbox is to be given it."""
+        self._unflushed.update((sid, member) for sid, member in self._by_sid.items() if member.participant.outbox)
 
     def poll_timeout(self) -> float | None:
         return self._deadlines.next()

@@ -45,8 +45,8 @@ class SpeakerWatch:
     def interval(self) -> float:
         return self._config.update_interval / 1000
 
-    def observe(self, now: float, members: Iterable[Member]) -> None:
-        """Read the levels since the last call and tell each member of the changes that concern it."""
+    def observe(self, now: float, members: Iterable[Member]) -> bool:
+        """Read the levels since the last call and tell each member of the changes that concern it; whether there were any."""
         members = list(members)
         for member in members:
             for publication in member.publisher.publications.values():
@@ -55,9 +55,10 @@ class SpeakerWatch:
                         self._speakers.observe(now, member.participant.sid, level)
         changes = self._speakers.changes(now)
         if not changes:
-            return
+            return False
         infos = {sid: models.SpeakerInfo(sid=sid, level=level, active=active) for sid, level, active in changes}
         tell_speakers(members, infos)
+        return True
 
     def forget(self, sid: ParticipantSid) -> None:
         """The participant left; nobody needs to be told."""
@@ -95,23 +96,24 @@ class QualityWatch:
         self._told: dict[ParticipantSid, ConnectionQuality] = {}
         self.due: float | None = None
 
-    def observe(self, now: float, members: Iterable[Member]) -> None:
-        """Score everybody, and tell everybody if some quality changed or somebody is new."""
+    def observe(self, now: float, members: Iterable[Member]) -> bool:
+        """Score everybody, and tell everybody if some quality changed or somebody is new; whether that was so."""
         members = list(members)
         scores = {member.participant.sid: self._score(now, member) for member in members}
         qualities = {sid: quality for sid, (quality, _) in scores.items()}
         if qualities == self._told:
-            return
+            return False
         self._told = qualities
         infos = {
             sid: rtc.ConnectionQualityInfo(participant_sid=sid, quality=_WIRE_QUALITY[quality], score=mos)
             for sid, (quality, mos) in scores.items()
         }
         for member in members:
-            known = member.subscriber.publishers | {member.participant.sid}
-            updates = [_for_client(member, info) for sid, info in infos.items() if sid in known]
+            known = (member.participant.sid, *member.subscriber.publishers)
+            updates = [_for_client(member, infos[sid]) for sid in known if sid in infos]
             update = rtc.ConnectionQualityUpdate(updates=updates)
             member.participant.outbox.send(rtc.SignalResponse(connection_quality=update))
+        return True
 
     def forget(self, sid: ParticipantSid) -> None:
         self._meters.pop(sid, None)

@@ -22,6 +22,7 @@ State = models.ParticipantInfo.State
 Kind = models.ParticipantInfo.Kind
 DisconnectReason = models.DisconnectReason
 
+_DISCONNECTED = State.DISCONNECTED  # a look-up in the enum costs more than all else in a getter
 TRANSITIONS: dict[int, frozenset[int]] = {
     State.JOINING: frozenset({State.JOINED, State.DISCONNECTED}),
     State.JOINED: frozenset({State.ACTIVE, State.DISCONNECTED}),
@@ -48,9 +49,10 @@ class Participant:
     """One participant of a room, by its own state alone; media and data are kept beside it."""
 
     __slots__ = (
-        "_changed", "_info", "attributes", "claims", "client", "data_tracks", "disconnect_reason", "identity", "is_publisher",
-        "joined_at_ms", "kind", "kind_details", "last_signal_at", "metadata", "name", "outbox", "permission", "region", "session",
-        "sid", "state", "token_is_stale", "tracks", "version", "wants_json",
+        "_changed", "_info", "_permission", "attributes", "claims", "client", "data_tracks", "disconnect_reason", "identity",
+        "is_agent", "is_dependent", "is_hidden", "is_publisher", "is_recorder", "joined_at_ms", "kind", "kind_details",
+        "last_signal_at", "metadata", "name", "outbox", "region", "session", "sid", "state", "token_is_stale", "tracks",
+        "version", "wants_json",
     )  # fmt: skip
 
     def __init__(
@@ -67,11 +69,12 @@ class Participant:
         self.identity = Identity(claims.identity)
         self.sid = sid
         self.client = client
-        self.permission = permission
         self.name = claims.name
         self.metadata = claims.metadata
         self.attributes = dict(claims.attributes)
         self.kind = kind_of(claims.kind)
+        self.is_agent = self.kind == Kind.AGENT
+        self.permission = permission
         self.kind_details = kind_details_of(claims.kind_details)
         self.region = region
         self.state: int = State.JOINING
@@ -129,25 +132,21 @@ class Participant:
     # Getters
 
     @property
-    def is_hidden(self) -> bool:
-        return self.permission.hidden
+    def permission(self) -> models.ParticipantPermission:
+        return self._permission
 
-    @property
-    def is_agent(self) -> bool:
-        return self.kind == Kind.AGENT
-
-    @property
-    def is_dependent(self) -> bool:
+    @permission.setter
+    def permission(self, permission: models.ParticipantPermission) -> None:
+        """Replace it; what follows from it is kept beside it, since rooms ask that of all their members."""
+        self._permission = permission
+        self.is_hidden = permission.hidden
+        self.is_recorder = permission.recorder or self.kind == Kind.EGRESS
+        self.is_dependent = self.is_agent or self.is_recorder or permission.agent
         """Does not keep a room open and is not counted: agents, egress, recorders."""
-        return self.kind in (Kind.AGENT, Kind.EGRESS) or self.permission.agent or self.permission.recorder
-
-    @property
-    def is_recorder(self) -> bool:
-        return self.permission.recorder or self.kind == Kind.EGRESS
 
     @property
     def is_closed(self) -> bool:
-        return self.state == State.DISCONNECTED
+        return self.state == _DISCONNECTED
 
     def info(self) -> models.ParticipantInfo:
         """The current `ParticipantInfo`; a new version of it after each change. Not to be written to."""

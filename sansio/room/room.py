@@ -92,7 +92,13 @@ class Room:
         self.updates = Updates(context.config.room.update_batch_target_size)
         self._departures = Departures()
         self.media = Media(
-            self.members, self._by_sid, self._touched, self.tracks, kernel=context.kernel, audio=context.config.audio
+            self.members,
+            self._by_sid,
+            self._touched,
+            self._unflushed,
+            self.tracks,
+            kernel=context.kernel,
+            audio=context.config.audio,
         )
         self._deadlines: DeadlineHeap[Timed] = DeadlineHeap()
         self._events: list[Event] = []
@@ -156,11 +162,10 @@ class Room:
         if self.is_closed:
             raise Refusal("unavailable", "room is closing")
         most = self.options.max_participants
-        others = sum(
-            not m.participant.is_dependent and m.participant.identity != participant.identity
-            for m in self.members.values()
-        )
-        if most and not participant.is_dependent and others >= most:
+        if not most or participant.is_dependent:
+            return
+        others = (m.participant for m in self.members.values() if m.participant.identity != participant.identity)
+        if sum(not other.is_dependent for other in others) >= most:
             raise Refusal("permission_denied", "room has exceeded its max participants")
 
     def begin(self, now: float, member: Member) -> None:
@@ -340,7 +345,7 @@ class Room:
         frame = message if isinstance(message, Frame) else Frame(message)
         for member in self.members.values():
             member.participant.outbox.send(frame)
-            self._touched[member.participant.sid] = member
+            self._unflushed[member.participant.sid] = member
 
     def update_participant(self, now: float, member: Member, *, name: str, metadata: str, attributes: dict[str, str],
                            permission: models.ParticipantPermission | None = None) -> None:  # fmt: skip
@@ -412,17 +417,19 @@ class Room:
 
     def settle(self, now: float) -> list[Member]:
         """Let all consequences of what touched members happen; returns those whose token is stale."""
+        drained: dict[str, Member] = {}
         while self._touched or self.data.slow or self._updates_due(now):
             for member in self.data.slow:
                 self.send_away(now, member, DisconnectReason.STATE_MISMATCH, Action.RECONNECT)
             self.data.slow.clear()
             touched = dict(self._touched)
             self._touched.clear()
-            for sid, member in touched.items():
-                self._unflushed[sid] = member
+            drained |= touched
+            for member in touched.values():
                 self._drain_member(now, member)
             self._flush_updates(now)
-        for member in self._unflushed.values():
+        self._unflushed |= drained
+        for member in drained.values():
             self._negotiate(now, member)
         return [member for member in self._unflushed.values() if member.participant.token_is_stale]
 
@@ -591,7 +598,7 @@ class Room:
                 case MemberTimer.SIMULATED_SPEECH:
                     sid = member.participant.sid
                     tell_speakers(self.members.values(), {sid: models.SpeakerInfo(sid=sid, level=0.0, active=False)})
-                    self.media.touch_all()
+                    self.media.flush_all()
         self.touch(member)
 
     def _set_idle_deadline(self, now: float) -> None:

@@ -361,6 +361,6 @@ class Subscriber:
         return [s.down_track for s in self.subscriptions.values() if s.down_track is not None]
 
     @property
-    def publishers(self) -> set[ParticipantSid]:
-        """Whom this participant hears or sees something of."""
-        return {s.publication.participant_sid for s in self.subscriptions.values()}
+    def publishers(self) -> dict[ParticipantSid, None]:
+        """Whom this participant hears or sees something of, in order."""
+        return dict.fromkeys(s.publication.participant_sid for s in self.subscriptions.values())

@@ -179,5 +179,10 @@ class TrackRouter:
             update.subscribed_qualities.extend(update.subscribed_codecs[0].qualities)
         publisher.participant.outbox.send(rtc.SignalResponse(subscribed_quality_update=update))
 
+    @property
+    def has_any(self) -> bool:
+        """Whether anything is published."""
+        return bool(self._publications)
+
     def _touch(self, member: Member) -> None:
         self._touched[member.participant.sid] = member

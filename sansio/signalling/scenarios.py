@@ -38,7 +38,7 @@ def _speak(now: float, room: Room, member: Member, seconds: int) -> None:
     info = models.SpeakerInfo(sid=sid, level=SIMULATED_LEVEL, active=True)
     tell_speakers(room.members.values(), {sid: info})
     member.timers.set(MemberTimer.SIMULATED_SPEECH, now + max(0, seconds))
-    room.media.touch_all()
+    room.media.flush_all()
 
 
 def _restart(now: float, room: Room, member: Member) -> None:
