@@ -35,7 +35,7 @@ _STAMP = Struct("!2sIIIBBBB")
 _MAX_BODY_BYTES = 1100
 _OPUS_TOC = b"\xfc"  # CELT, 20 ms, full band, stereo (RFC 6716 §3.1)
 _HISTORY = 1024
-_TAIL = 0x01
+_EXTRA = 0x01
 _KEY = 0x02
 
 
@@ -56,9 +56,9 @@ class Stamp(NamedTuple):
     """Packets of the frame."""
 
     @property
-    def is_tail(self) -> bool:
-        """Whether the frame only keeps the stream alive after its end, so that the loss of its last packets shows."""
-        return bool(self.flags & _TAIL)
+    def is_extra(self) -> bool:
+        """Whether the frame is one before the first or after the last that count."""
+        return bool(self.flags & _EXTRA)
 
     @property
     def is_key_frame(self) -> bool:
@@ -139,7 +139,7 @@ class VideoEncoder:
         self.is_active = True
         self.wants_key_frame = True
 
-    def encode(self, frame: int, captured_ms: int, *, is_tail: bool) -> list[Payload]:
+    def encode(self, frame: int, captured_ms: int, *, is_extra: bool) -> list[Payload]:
         """The frame in this layer; nothing while the layer is off."""
         was_active, self._was_active = self._was_active, self.is_active
         if not self.is_active:
@@ -148,7 +148,7 @@ class VideoEncoder:
         self.wants_key_frame = False
         self._picture_id = (self._picture_id + 1) & 0x7FFF
         count = self._layer.packets * (3 if is_key_frame else 1)
-        flags = _TAIL * is_tail | _KEY * is_key_frame
+        flags = _EXTRA * is_extra | _KEY * is_key_frame
         payloads = []
         for index in range(count):
             stamp = Stamp(self._source, frame, captured_ms, self._index, flags, index, count)
@@ -166,9 +166,9 @@ class VideoEncoder:
         return b"\x10\x00\x00\x9d\x01\x2a" + size
 
 
-def encode_audio(source: int, frame: int, captured_ms: int, *, is_tail: bool) -> bytes:
+def encode_audio(source: int, frame: int, captured_ms: int, *, is_extra: bool) -> bytes:
     """An Opus packet of 20 ms."""
-    stamp = Stamp(source, frame, captured_ms, 0, _TAIL * is_tail, 0, 1)
+    stamp = Stamp(source, frame, captured_ms, 0, _EXTRA * is_extra, 0, 1)
     return _OPUS_TOC + stamped(stamp, 70)
 
 

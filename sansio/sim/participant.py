@@ -151,6 +151,10 @@ class Participant:
         """Send data to all others, or to these identities."""
         self._do(lambda client: client.send_data(self._world.now, payload, topic=topic, reliable=reliable, to=to))
 
+    def send_packet(self, packet: models.DataPacket, *, reliable: bool = True) -> None:
+        """Send a data packet of any kind."""
+        self._do(lambda client: client.send_packet(self._world.now, packet, reliable=reliable))
+
     @property
     def messages(self) -> list[Received]:
         """All that came, in order."""

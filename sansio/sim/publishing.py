@@ -3,8 +3,8 @@
     requested --track_published--> placed in an offer --answer--> sending --unpublished--> over
 
 A track begins to send when its section is agreed and the transport is up; one with a number of frames waits, unless told
-otherwise, until somebody has subscribed, so that its frames can be counted at the other end. After its last frame such a track
-goes on with empty ones for a while: a stream that just stops cannot show that its last packet was lost.
+otherwise, until somebody has subscribed, so that its frames can be counted at the other end. Such a track begins and ends with
+some frames that do not count: nobody can tell that the first packet of a stream was lost, or its last.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from .media import (
     source_number,
 )
 
-TAIL_S = 1.5
-"""How long a track of counted frames goes on after its last; some rounds of NACK and retransmission on bad links."""
+HEAD_S, TAIL_S = 0.5, 1.5
+"""How long a track of counted frames sends others before and after: a key frame that is asked for again, and some rounds of
+NACK and retransmission on bad links."""
 REPORT_INTERVAL_S = 1.0
 VOICE_LEVEL = 20
 """-dBov of a voice; 127 is silence."""
@@ -68,8 +69,28 @@ class PublishedTrack:
     """One track of a client."""
 
     __slots__ = (
-        "_entropy", "_in_red", "_opus_type", "_previous", "_tail_until", "cid", "encoders", "frame", "has_subscriber", "is_muted",
-        "is_over", "is_ready", "level", "limit", "mid", "next_at", "number", "options", "report_at", "senders", "sid",
+        "_entropy",
+        "_head_until",
+        "_in_red",
+        "_opus_type",
+        "_previous",
+        "_tail_until",
+        "cid",
+        "encoders",
+        "frame",
+        "has_subscriber",
+        "is_muted",
+        "is_over",
+        "is_ready",
+        "level",
+        "limit",
+        "mid",
+        "next_at",
+        "number",
+        "options",
+        "report_at",
+        "senders",
+        "sid",
     )  # fmt: skip
 
     def __init__(self, identity: str, cid: str, options: TrackOptions, entropy: Entropy) -> None:
@@ -94,7 +115,7 @@ class PublishedTrack:
         self.next_at: float | None = None
         """When the next frame is due; None while nothing is sent."""
         self.report_at: float | None = None
-        self._tail_until: float | None = None
+        self._head_until = self._tail_until = float("inf")
         self._in_red = False
         self._opus_type = 0
         self._previous: tuple[int, bytes] | None = None
@@ -192,6 +213,7 @@ class PublishedTrack:
         if self.is_sending or self.is_muted or self.is_over or waits:
             return
         self.next_at = now
+        self._head_until = now + HEAD_S if self.options.wait_for_subscriber else now
         self.report_at = now + REPORT_INTERVAL_S
         for encoder in self.encoders:
             encoder.wants_key_frame = True
@@ -222,26 +244,26 @@ class PublishedTrack:
         return min((at for at in (self.next_at, self.report_at) if at is not None), default=None)
 
     def _send_frame(self, captured: float, connection: ClientConnection) -> None:
-        is_tail = self.is_done
-        if is_tail:
-            if self._tail_until is None:
-                self._tail_until = captured + TAIL_S
-            elif captured > self._tail_until:
+        if self.is_done:
+            self._tail_until = min(self._tail_until, captured + TAIL_S)
+            if captured > self._tail_until:
                 self.stop()
                 return
+        is_head = captured < self._head_until
+        is_extra = is_head or self.is_done
         captured_ms = round(captured * 1000)
         if self.options.is_video:
             timestamp = captured_ms * (VIDEO_CLOCK_RATE // 1000)
             for encoder, sender in zip(self.encoders, self.senders, strict=True):
-                for payload in encoder.encode(self.frame, captured_ms, is_tail=is_tail):
+                for payload in encoder.encode(self.frame, captured_ms, is_extra=is_extra):
                     connection.send_media(sender, timestamp, payload)
         else:
-            self._send_audio(captured_ms, is_tail, connection)
-        self.frame += 1
+            self._send_audio(captured_ms, is_extra, connection)
+        self.frame += not is_head
 
-    def _send_audio(self, captured_ms: int, is_tail: bool, connection: ClientConnection) -> None:
+    def _send_audio(self, captured_ms: int, is_extra: bool, connection: ClientConnection) -> None:
         timestamp = captured_ms * (AUDIO_CLOCK_RATE // 1000)
-        data = encode_audio(self.number, self.frame, captured_ms, is_tail=is_tail)
+        data = encode_audio(self.number, self.frame, captured_ms, is_extra=is_extra)
         payload = data
         if self._in_red:
             previous, self._previous = self._previous, (timestamp, data)

@@ -33,9 +33,9 @@ class Sink(ABC):
     """What audio and video sinks have in common."""
 
     __slots__ = (
-        "_clock_rate", "_gap_until", "_next", "_origin", "_patience", "_waiting", "clock_error_s", "corrupt", "first_at", "first_frame",
-        "foreign", "frames", "identity", "injected", "last_at", "last_frame", "missing", "restarts", "sid", "source", "stalls",
-        "tail_frames",
+        "_clock_rate", "_gap_until", "_next", "_origin", "_patience", "_waiting", "clock_error_s", "corrupt", "extra_frames",
+        "first_at", "first_frame", "foreign", "frames", "identity", "injected", "last_at", "last_frame", "missing",
+        "restarts", "sid", "source", "stalls",
     )  # fmt: skip
 
     kind = ""
@@ -50,7 +50,8 @@ class Sink(ABC):
         self.first_frame = self.last_frame = -1
         self.first_at = self.last_at = 0.0
         """When the first and the last frame were whole."""
-        self.tail_frames = 0
+        self.extra_frames = 0
+        """Whole frames that do not count; see `publishing`."""
         self.missing = self.stalls = self.corrupt = self.foreign = 0
         self.injected = 0
         """Frames that no simulated source made: silence and blank pictures of the server."""
@@ -150,8 +151,8 @@ class Sink(ABC):
             self.foreign += 1
             return False
         self._check_clock(stamp, timestamp)
-        if stamp.is_tail:
-            self.tail_frames += 1
+        if stamp.is_extra:
+            self.extra_frames += 1
             return False
         if stamp.frame <= self.last_frame:
             return False

@@ -1,0 +1,196 @@
+"""Data between simulated clients: destinations, order, loss, resumes, receivers that do not keep up."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from sansio import Config, RtcConfig
+from sansio.auth import VideoGrant
+from sansio.errors import DropReason
+from sansio.events import Dropped
+from sansio.sim import Joined, Link, Participant, World
+from sansio.wire import models
+
+HOME = Link(latency=0.020, jitter=0.004, loss=0.01)
+BAD = Link(latency=0.050, jitter=0.020, loss=0.10, reorder=0.05, duplicate=0.02)
+BOTH = pytest.mark.parametrize("single", [True, False], ids=["one connection", "two connections"])
+
+
+def room_of(seed: str, *names: str, link: Link = HOME, single: bool = True, config: Config | None = None,
+            grant: VideoGrant | None = None) -> tuple[World, list[Participant]]:  # fmt: skip
+    world = World(seed=seed, link=link)
+    world.add_node("n1", config)
+    people = [world.join("room", name, single=single, grant=grant) for name in names]
+    world.run_until(lambda: all(one.is_connected and one.client.is_data_ready for one in people), deadline=10.0)
+    world.run(0.5)
+    return world, people
+
+
+@BOTH
+def test_reliable_data_arrives_in_order_on_a_bad_link(single: bool) -> None:
+    world, (alice, bob) = room_of("bad", "alice", "bob", link=BAD, single=single)
+    payloads = [f"{number}:".encode() + bytes(number * 37 % 5000) for number in range(150)]
+    for payload in payloads:
+        alice.send(payload, topic="t")
+        world.run(0.01)
+    world.run_until(lambda: bob.payloads("t") == payloads, deadline=30.0)
+    assert not bob.client.inbox.repeated
+
+
+@BOTH
+def test_large_messages_pass_whole(single: bool) -> None:
+    world, (alice, bob) = room_of("large", "alice", "bob", link=BAD, single=single)
+    payloads = [bytes([number]) * size for number, size in enumerate((0, 1, 1_100, 1_200, 15_000, 60_000))]
+    for payload in payloads:
+        alice.send(payload)
+    world.run_until(lambda: bob.payloads() == payloads, deadline=20.0)
+
+
+@BOTH
+def test_lossy_data_may_be_lost_and_is_never_repeated(single: bool) -> None:
+    world, (alice, bob) = room_of("lossy", "alice", "bob", link=BAD, single=single)
+    for number in range(200):
+        alice.send(str(number).encode(), reliable=False)
+        world.run(0.02)
+    world.run(2.0)
+    got = [int(payload) for payload in bob.payloads()]
+    assert len(set(got)) == len(got)
+    assert 120 < len(got) < 200
+    assert not any(message.reliable for message in bob.messages)
+
+
+@BOTH
+def test_data_goes_to_its_destinations_only(single: bool) -> None:
+    world, (alice, bob, carol, dave) = room_of("to", "alice", "bob", "carol", "dave", single=single)
+    alice.send(b"all")
+    alice.send(b"two", to=["bob", "dave"])
+    alice.send(b"one", to=["carol"])
+    alice.send(b"self and nobody", to=["alice", "unknown"])
+    world.run(1.0)
+    assert [one.payloads(sender="alice") for one in (alice, bob, carol, dave)] == [
+        [], [b"all", b"two"], [b"all", b"one"], [b"all", b"two"],
+    ]  # fmt: skip
+
+
+def test_data_between_rooms_stays_apart() -> None:
+    world, (alice, _) = room_of("apart", "alice", "bob")
+    carol = world.join("other", "carol")
+    world.run_until(lambda: carol.client.is_data_ready, deadline=3.0)
+    alice.send(b"here")
+    world.run(1.0)
+    assert not carol.messages
+
+
+def test_the_sender_is_stamped_by_the_server() -> None:
+    world, (alice, bob) = room_of("stamp", "alice", "bob")
+    forged = models.DataPacket(
+        participant_identity="carol",
+        user=models.UserPacket(payload=b"x", participant_identity="carol", participant_sid="PA_forged"),
+    )
+    alice.send_packet(forged)
+    world.run_until(lambda: bob.messages, deadline=1.0)
+    packet = bob.messages[0].packet
+    assert (packet.participant_identity, packet.participant_sid) == ("alice", alice.sid)
+    assert (packet.user.participant_identity, packet.user.participant_sid) == ("alice", alice.sid)
+
+
+def test_who_may_not_publish_data_is_not_heard() -> None:
+    grant = VideoGrant(can_publish_data=False)
+    world, (alice, bob) = room_of("mute", "alice", "bob", grant=grant)
+    alice.send(b"x")
+    world.run(1.0)
+    assert not bob.messages
+    drops = world.nodes["n1"].events_of(Dropped)
+    assert any(event.reason is DropReason.DATA_NOT_ALLOWED for event in drops)
+
+
+@BOTH
+def test_nothing_reliable_is_lost_or_repeated_over_a_resume(single: bool) -> None:
+    world, (alice, bob) = room_of("resume", "alice", "bob", single=single)
+    sent = []
+    for number in range(60):
+        if number in (20, 40):
+            (alice if number == 20 else bob).lose_socket()
+        sent.append(f"m{number}".encode())
+        alice.send(sent[-1])
+        world.run(0.03)
+    world.run_until(lambda: bob.payloads() == sent, deadline=10.0)
+
+
+@BOTH
+def test_what_was_sent_while_a_path_was_out_arrives_afterwards(single: bool) -> None:
+    world, (alice, bob) = room_of("path", "alice", "bob", single=single)
+    bob.cut()
+    sent = [f"m{number}".encode() for number in range(20)]
+    for payload in sent:
+        alice.send(payload)
+        world.run(0.1)
+    bob.restore()
+    world.run_until(lambda: bob.payloads() == sent, deadline=15.0)
+
+
+@BOTH
+def test_a_newcomer_gets_what_was_sent_while_it_connected(single: bool) -> None:
+    world, (alice, _) = room_of("newcomer", "alice", "bob", single=single)
+    carol = world.join("room", "carol", single=single)
+    world.run_until(lambda: "carol" in alice.others, deadline=2.0)
+    sent = [f"hello {number}".encode() for number in range(10)]
+    for payload in sent:
+        alice.send(payload)
+    assert not carol.client.is_data_ready
+    world.run_until(lambda: carol.payloads() == sent, deadline=5.0)
+
+
+def test_a_receiver_that_does_not_keep_up_is_sent_away_and_the_others_are_not_held_up() -> None:
+    config = Config(rtc=attrs.evolve(RtcConfig(), datachannel_max_buffered=200_000))
+    world, (alice, bob, carol) = room_of("slow", "alice", "bob", "carol", config=config)
+    bob.set_link(HOME, attrs.evolve(HOME, rate_bps=64_000))
+    sent = []
+    for number in range(60):
+        sent.append(bytes([number]) * 10_000)
+        alice.send(sent[-1])
+        world.run(0.05)
+    world.run_until(lambda: carol.payloads() == sent, deadline=10.0)
+    assert not carol.is_gone
+    world.run_until(lambda: sum(isinstance(event, Joined) for event in bob.events) >= 2, deadline=30.0)
+    drops = world.nodes["n1"].events_of(Dropped)
+    assert any(event.reason is DropReason.DATA_SLOW_RECEIVER for event in drops)
+
+
+def test_lossy_data_to_a_slow_receiver_is_dropped_and_not_queued() -> None:
+    world, (alice, bob, carol) = room_of("slow lossy", "alice", "bob", "carol")
+    bob.set_link(HOME, attrs.evolve(HOME, rate_bps=100_000))
+    for number in range(300):
+        alice.send(number.to_bytes(2, "big") + bytes(2_000), reliable=False)
+        world.run(0.01)
+    world.run(1.0)
+    assert len(carol.messages) > 250
+    assert 0 < len(bob.messages) < 150
+    assert not bob.is_gone
+
+
+def test_the_api_sends_data_too() -> None:
+    world, (alice, bob) = room_of("api", "alice", "bob")
+    request = {
+        "room": "room",
+        "data": "aGVsbG8=",
+        "kind": "RELIABLE",
+        "topic": "news",
+        "destinationIdentities": ["bob"],
+    }
+    world.call("SendData", request)
+    world.run_until(lambda: bob.payloads("news") == [b"hello"], deadline=1.0)
+    assert not alice.messages
+    assert bob.messages[0].sender == ""
+
+
+def test_other_kinds_of_packets_pass_unread() -> None:
+    world, (alice, bob) = room_of("kinds", "alice", "bob")
+    chat = models.ChatMessage(id="1", timestamp=5, message="hi")
+    alice.send_packet(models.DataPacket(chat_message=chat))
+    header = models.DataStream.Header(stream_id="s", mime_type="text/plain", attributes={"b": "2", "a": "1"})
+    alice.send_packet(models.DataPacket(stream_header=header))
+    world.run_until(lambda: len(bob.messages) == 2, deadline=1.0)
+    assert bob.messages[0].packet.chat_message == chat
+    assert bob.messages[1].packet.stream_header == header
