@@ -20,7 +20,7 @@ from .config import Config
 from .dtls import Certificate, HandshakeFactory, OpenSslHandshake
 from .entropy import Entropy
 from .errors import DropReason, Refusal
-from .events import Dropped, Event, RoomFinished
+from .events import Dropped, Event, RoomFinished, RoomStarted
 from .ice import Candidate
 from .ids import SessionId, mint_node
 from .kernel import Kernel, PureKernel
@@ -227,7 +227,10 @@ class Node:
             self._commands.append(command)
         self._commands += self._api.handle_rpc_results(self._rooms.poll_rpc_results())
         for event in self._rooms.poll_events():
-            if isinstance(event, RoomFinished):
+            if isinstance(event, RoomStarted):
+                room = self._rooms.get(event.room)
+                self._dispatches.room_made(now, event.sid, event.room, () if room is None else room.options.agents)
+            elif isinstance(event, RoomFinished):
                 self._dispatches.room_ended(event.sid)
             self._events.append(event)
         self._events += self._signals.poll_events()

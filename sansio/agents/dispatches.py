@@ -7,6 +7,7 @@ They live as long as the room. Jobs are not made from them yet.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from ..config import LimitConfig
 from ..entropy import Entropy
@@ -65,9 +66,13 @@ class Dispatches:
     def room_made(
         self, now: float, room_sid: str, room_name: str, wanted: Iterable[agent_dispatch.RoomAgentDispatch]
     ) -> None:
-        """A room begins: with these dispatches, or the nameless one."""
+        """A room begins: with these dispatches, or the nameless one. Once is enough; what cannot be is left out."""
+        if room_sid in self._by_room:
+            return
+        self._by_room[room_sid] = {}
         for request in list(wanted) or [agent_dispatch.RoomAgentDispatch()]:
-            self.create(now, room_sid, room_name, request)
+            with suppress(Refusal):
+                self.create(now, room_sid, room_name, request)
 
     def of_room(self, room_sid: str, dispatch_id: str = "") -> Sequence[agent_dispatch.AgentDispatch]:
         """All of a room, or the one with that id if there is one."""

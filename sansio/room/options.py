@@ -13,6 +13,7 @@ from ..kernel import Kernel
 from ..sdp import Capabilities
 from ..transport import Endpoint
 from ..wallclock import WallClock
+from ..wire import agent_dispatch
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +39,8 @@ class RoomOptions:
     metadata: str = ""
     sync_streams: bool = False
     """Whether camera and microphone of a publisher share a stream towards subscribers, so that they are kept in step."""
+    agents: tuple[agent_dispatch.RoomAgentDispatch, ...] = ()
+    """Which agents the room asks for at its start; none means the nameless one."""
 
     def fill(self, wanted: RoomWishes) -> None:
         """Take over what the wishes name."""
