@@ -131,6 +131,8 @@ class WorkerSessions:
         commands: list[Command] = [
             Close(session=session, code=GOING_AWAY, reason="server is shutting down") for session in self._by_session
         ]
+        for session in self._by_session:
+            self._deadlines.set(session, None)
         self._by_session.clear()
         return commands
 
