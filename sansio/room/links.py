@@ -172,10 +172,6 @@ class Links:
         else:
             connection.peer.send_data(now, channel, data)
 
-    @property
-    def is_data_ready(self) -> bool:
-        return self._data_channel(RELIABLE_LABEL) is not None
-
     def _data_channel(self, label: str) -> tuple[Connection, int] | None:
         connection = self.subscriber if self.subscriber_primary else self.publisher
         if connection is None:

@@ -211,10 +211,6 @@ class Member:
     def is_active(self) -> bool:
         return self.participant.state == State.ACTIVE
 
-    @property
-    def subscribes_first(self) -> bool:
-        return self.links.subscriber_primary
-
     def poll_timeout(self) -> float | None:
         overdue = self.subscriber.poll_timeout()
         if overdue is None:

@@ -136,14 +136,8 @@ class Publication:
     def codec_of_cid(self, cid: str) -> PublishedCodec | None:
         return next((codec for codec in self.codecs if codec.cid == cid), None)
 
-    def codec_of_mid(self, mid: str) -> PublishedCodec | None:
-        return next((codec for codec in self.codecs if codec.mid == mid), None)
-
     def codec_of_stream(self, stream: int) -> PublishedCodec | None:
         return next((codec for codec in self.codecs if stream in codec.streams), None)
-
-    def codec_of_mime(self, mime_type: str) -> PublishedCodec | None:
-        return next((codec for codec in self.codecs if codec.mime_type.lower() == mime_type.lower()), None)
 
     # Commands
 

@@ -66,7 +66,7 @@ class Publisher:
 
     __slots__ = (
         "_assigned", "_by_ssrc", "_config", "_entropy", "_events", "_kernel", "_participant", "_pending", "_queued",
-        "_remote", "_streams", "_unmatched", "publications",
+        "_remote", "_streams", "_unclaimed", "_unmatched", "publications",
     )  # fmt: skip
 
     def __init__(self, participant: Participant, *, kernel: Kernel, config: Config, entropy: Entropy) -> None:
@@ -81,6 +81,8 @@ class Publisher:
         self._assigned: dict[str, tuple[Publication, PublishedCodec]] = {}
         self._remote: dict[str, RemoteSection] = {}
         self._streams: dict[int, Publication] = {}
+        self._unclaimed: dict[int, StreamBound] = {}
+        """Streams of sections without a track."""
         self._by_ssrc: dict[int, int] = {}
         self._events: list[PublisherEvent] = []
         self.publications: dict[TrackSid, Publication] = {}
@@ -234,6 +236,14 @@ class Publisher:
             )
             self._after_change(now, publication, changed)
         connection.peer.set_sections(now, self._sections(connection))
+        self._claim(now)
+
+    def _claim(self, now: float) -> None:
+        """Bind streams that were found before their section had a track."""
+        for stream, event in list(self._unclaimed.items()):
+            if event.mid in self._assigned:
+                del self._unclaimed[stream]
+                self.bind(now, event)
 
     def _sections(self, connection: Connection) -> list[ReceiveSection]:
         sections = []
@@ -297,6 +307,7 @@ class Publisher:
         """A transport found a stream in one of our sections."""
         assigned = self._assigned.get(event.mid)
         if assigned is None:
+            self._unclaimed[event.stream] = event
             return
         publication, codec = assigned
         self._streams[event.stream] = publication
@@ -316,6 +327,7 @@ class Publisher:
     def unbind(self, now: float, stream: int) -> None:
         for ssrc in [ssrc for ssrc, bound in self._by_ssrc.items() if bound == stream]:
             del self._by_ssrc[ssrc]
+        self._unclaimed.pop(stream, None)
         publication = self._streams.pop(stream, None)
         if publication is not None:
             publication.unbind(now, stream)

@@ -641,9 +641,6 @@ class Room:
     def member(self, identity: str) -> Member | None:
         return self.members.get(identity)
 
-    def member_by_sid(self, sid: str) -> Member | None:
-        return self._by_sid.get(sid)
-
     def poll_events(self) -> list[Event]:
         events, self._events = self._events, []
         return events

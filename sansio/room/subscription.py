@@ -39,7 +39,7 @@ class Subscription:
     """One track for one subscriber."""
 
     __slots__ = (
-        "allowed", "codec", "down_track", "failed", "mid", "negotiated", "outgoing", "publication", "settings", "since",
+        "codec", "down_track", "failed", "mid", "negotiated", "outgoing", "publication", "settings", "since",
         "subscriber", "was_bound",
     )  # fmt: skip
 

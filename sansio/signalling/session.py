@@ -102,11 +102,6 @@ class SignalSessions:
             known.room.socket_lost(now, known.member, session)
             self._rooms.touch(known.room)
 
-    def handle_overflow(self, now: float, session: SessionId) -> None:
-        """The client does not read; its socket was closed, and it may resume."""
-        self._drop(DropReason.OUTBOX_FULL)
-        self.handle_disconnect(now, session)
-
     def forget(self, session: SessionId) -> None:
         """The socket was closed from our side."""
         self._by_id.pop(session, None)

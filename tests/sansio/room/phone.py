@@ -124,6 +124,14 @@ class Connection:
                 self.phone.now, label, ordered=ordered, max_retransmits=retransmits
             )
 
+    def abort_data(self) -> None:
+        """End the SCTP association under the channels, as a peer that has lost its state does."""
+        channels = self.peer._channels
+        assert channels is not None
+        channels.abort(self.phone.now, "state lost")
+        self.peer.handle_timeout(self.phone.now)
+        self.endpoint.touch(self.peer)
+
     def send_plain(self, packet: bytes) -> None:
         """Protect an RTP packet and send it."""
         if self._srtp is None:
@@ -169,7 +177,7 @@ class Published:
         self.rids = tuple(rids)
         self.ssrcs = tuple(outgoing.ssrc + index for index in range(max(1, len(rids))))
         self._number = 100
-        self._timestamp = 10_000
+        self.timestamp = 10_000
 
     def send(self, frames: int = 1, *, key: bool = True, level: int = 10, rids: Sequence[str] | None = None) -> None:
         """Frames of one packet each, on every encoding or on those named."""
@@ -180,7 +188,7 @@ class Published:
             payload_type = next(codec.payload_type for codec in section.codecs if codec.name == "opus")
         for _ in range(frames):
             self._number += 1
-            self._timestamp += 960 if self.kind == "audio" else 3000
+            self.timestamp += 960 if self.kind == "audio" else 3000
             for index, ssrc in enumerate(self.ssrcs):
                 if rids is not None and self.rids[index] not in rids:
                     continue
@@ -193,7 +201,7 @@ class Published:
                 packet = encode_packet(
                     payload_type=payload_type,
                     sequence_number=self._number & 0xFFFF,
-                    timestamp=self._timestamp,
+                    timestamp=self.timestamp,
                     ssrc=ssrc,
                     payload=payload,
                     marker=True,
