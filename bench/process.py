@@ -16,11 +16,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ServerProcess:
-    """`atrium dev` in a process of its own; use as a context manager."""
+    """`atrium dev` with these flags in a process of its own; use as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, *flags: str) -> None:
         self._log = tempfile.NamedTemporaryFile(prefix="atrium-bench-")  # noqa: SIM115 - lives as long as the process
-        command = [sys.executable, "-m", "trio_server.cli", "dev", "--port", "0", "--udp-port", "0"]
+        command = [sys.executable, "-m", "trio_server.cli", "dev", "--port", "0", "--udp-port", "0", *flags]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, stdin=subprocess.DEVNULL)
         self.port, self.udp_port = self._wait()
 
