@@ -16,7 +16,7 @@ from ..kernel import Kernel
 from ..sfu import DownTrack, MaxLayerChanged
 from ..timers import DeadlineHeap
 from .member import Member
-from .observers import QUALITY_INTERVAL_S, QualityWatch, SpeakerWatch
+from .observers import QualityWatch, SpeakerWatch
 from .publication import Publication
 from .subscription import Subscription
 from .tracks import TrackRouter
@@ -147,7 +147,7 @@ class Media:
             self.speakers.due = now + self.speakers.interval
             self._deadlines.set(Watch.SPEAKERS, self.speakers.due)
         if self.quality.due is None and self._members:
-            self.quality.due = now + QUALITY_INTERVAL_S
+            self.quality.due = now + self.quality.interval
             self._deadlines.set(Watch.QUALITY, self.quality.due)
 
     def handle_timeout(self, now: float) -> None:
