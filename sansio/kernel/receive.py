@@ -206,8 +206,12 @@ class Stream:
             gap = NoticeKind.GAP
             notices.append(Notice(gap, self.slot, ssrc=self.spec.ssrc, position=highest + 1, missing=step - 1))
         elif position < self._first_position:
-            if position < 0 or self._first_position - position > MAX_EARLIER:
+            missing = self._first_position - position - 1
+            if position < 0 or missing >= MAX_EARLIER:
                 return -1
+            if missing:
+                gap = NoticeKind.GAP
+                notices.append(Notice(gap, self.slot, ssrc=self.spec.ssrc, position=position + 1, missing=missing))
             self._first_position = position
         return position
 

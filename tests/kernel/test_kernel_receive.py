@@ -107,6 +107,17 @@ def test_packets_before_the_first_count_if_they_are_near(kernel: Kernel) -> None
     assert kernel.poll_drops() == {DropReason.RTP_TOO_OLD: 1}
 
 
+def test_what_lies_between_an_earlier_packet_and_the_first_is_missing(kernel: Kernel) -> None:
+    rig = Rig(kernel)
+    stream = rig.stream()
+    rig.publisher.send(0.0, write(500, 3, b"d"))
+    notices = rig.publisher.send(0.1, write(497, 1, b"a"), write(496, 1, b"-"), write(499, 2, b"c"))
+    gaps = [(notice.stream, notice.position, notice.missing) for notice in notices if notice.kind is NoticeKind.GAP]
+    assert gaps == [(stream, 498, 2)]
+    stats = kernel.stream_stats(stream)
+    assert (stats.first_position, stats.expected, stats.received) == (496, 5, 4)
+
+
 def test_wild_jump_is_believed_when_it_goes_on(kernel: Kernel) -> None:
     rig = Rig(kernel)
     stream = rig.stream()
