@@ -28,9 +28,12 @@ serve: demo
 test: $(VENV)/.test demo interop-deps
 	$(BIN)/python -m pytest $(ARGS)
 
-# The packages of the JavaScript clients, where npm is there; without them those tests say so and are skipped.
+# The packages of the JavaScript and Go clients, where npm and Go are there; without them those tests say so and are skipped.
 interop-deps:
 	@if command -v npm >/dev/null; then $(MAKE) -s --no-print-directory $(CLIENT_PACKAGES); fi
+	@if command -v go >/dev/null; then \
+		cd tests/interop/go && go build -o /dev/null . || echo "the Go client was not built; its test says what it needs"; \
+	fi
 
 $(CLIENT_PACKAGES): tests/interop/package.json tests/interop/package-lock.json
 	cd tests/interop && npm ci --no-audit --no-fund --loglevel=error
