@@ -254,6 +254,12 @@ class VideoSink(Sink):
     def is_whole(self) -> bool:
         return super().is_whole and not self.broken_numbering
 
+    def handle_packets(self, now: float, packets: Iterable[Packet]) -> None:
+        packets = list(packets)
+        super().handle_packets(now, packets)
+        if self._next is None and any(_begins_frame(packet) for packet in packets):
+            self.wants_key_frame = True  # frames come, and none to begin with
+
     def _may_begin(self, packet: Packet) -> bool:
         return vp8.is_key_frame(packet[4])
 
@@ -352,3 +358,12 @@ class VideoSink(Sink):
             self.skipped_at_switch += first.frame - before - 1
         elif before >= 0:
             self.missing += first.frame - before - 1
+
+
+def _begins_frame(packet: Packet) -> bool:
+    """Whether a frame other than a key frame begins here."""
+    try:
+        descriptor = vp8.parse(packet[4])
+    except RtpError:
+        return False
+    return descriptor.start_of_partition and descriptor.partition_id == 0 and not descriptor.is_key_frame
