@@ -26,7 +26,7 @@ from ..kernel import Kernel
 from ..sdp import SdpError
 from ..timers import TimerTable
 from ..wire import rtc
-from .connection import Connection
+from .connection import SUBSCRIBER, Connection
 from .data import Sender
 from .data_tracks import DataSubscriptions, DataTracks
 from .links import Links
@@ -174,6 +174,9 @@ class Member:
     def handle_trickle(self, now: float, trickle: rtc.TrickleRequest) -> bool:
         """Take a candidate; False if it is malformed."""
         connection = self.links.of_target(trickle.target)
+        if connection is None and trickle.target == SUBSCRIBER:
+            self.drops[DropReason.SIGNAL_UNEXPECTED] += 1
+            return True
         if connection is None:
             connection = self.links.open_publisher(now)
         return connection.handle_candidate(now, trickle.candidateInit)

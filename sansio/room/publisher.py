@@ -10,7 +10,7 @@ packet comes. It ends when its section goes inactive: there is no request for th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import attrs
@@ -66,7 +66,7 @@ class Publisher:
 
     __slots__ = (
         "_assigned", "_by_ssrc", "_config", "_entropy", "_events", "_kernel", "_participant", "_pending", "_queued",
-        "_remote", "_streams", "_unclaimed", "_unmatched", "publications",
+        "_refused", "_remote", "_streams", "_unclaimed", "_unmatched", "publications",
     )  # fmt: skip
 
     def __init__(self, participant: Participant, *, kernel: Kernel, config: Config, entropy: Entropy) -> None:
@@ -80,6 +80,8 @@ class Publisher:
         self._unmatched: dict[str, RemoteSection] = {}
         self._assigned: dict[str, tuple[Publication, PublishedCodec]] = {}
         self._remote: dict[str, RemoteSection] = {}
+        self._refused: set[str] = set()
+        """Sections whose track was ended while the client still sends in them."""
         self._streams: dict[int, Publication] = {}
         self._unclaimed: dict[int, StreamBound] = {}
         """Streams of sections without a track."""
@@ -167,42 +169,53 @@ class Publisher:
 
     def match(self, now: float, sections: Sequence[RemoteSection]) -> dict[str, Incoming]:
         """Assign the sections of an offer to tracks, end tracks whose section stopped, and say how each is to be answered."""
-        plan: dict[str, Incoming] = {}
+        sending: list[RemoteSection] = []
         for section in sections:
-            if section.kind == "application":
-                continue
             if section.rejected or section.direction not in ("sendonly", "sendrecv"):
                 self._stopped(now, section.mid)
-                continue
-            self._remote[section.mid] = section
-            assigned = self._assigned.get(section.mid)
-            if assigned is None:
-                assigned = self._assign(section)
-            plan[section.mid] = self._incoming(section, assigned)
-        return plan
+            elif section.kind != "application":
+                sending.append(section)
+        for section in sending:
+            if section.mid not in self._refused:
+                self._remote[section.mid] = section
+        self._assign(section for section in sending if section.mid not in self._assigned)
+        return {section.mid: self._incoming(section, self._assigned.get(section.mid)) for section in sending}
 
-    def _assign(self, section: RemoteSection) -> tuple[Publication, PublishedCodec] | None:
-        found = self._match_cid(section.track_id) or self._oldest_pending(section.kind)
+    def _assign(self, sections: Iterable[RemoteSection]) -> bool:
+        """Find tracks for sections: first those that the sections name, then the oldest that still wait. Whether any was
+        found."""
+        nameless = []
+        count = len(self._assigned)
+        for section in sections:
+            if section.mid not in self._refused and not self._claim_section(section, self._named(section.track_id)):
+                nameless.append(section)
+        for section in nameless:
+            if not self._claim_section(section, self._oldest_pending(section.kind)):
+                self._unmatched[section.mid] = section
+        return len(self._assigned) > count
+
+    def _claim_section(self, section: RemoteSection, found: tuple[Publication, PublishedCodec] | None) -> bool:
         if found is None:
-            self._unmatched[section.mid] = section
-            return None
+            return False
         self._unmatched.pop(section.mid, None)
         self._assigned[section.mid] = found
-        return found
+        return True
 
-    def _match_cid(self, track_id: str) -> tuple[Publication, PublishedCodec] | None:
+    def _named(self, track_id: str) -> tuple[Publication, PublishedCodec] | None:
         for publication in (*self._pending, *self.publications.values()):
             codec = publication.codec_of_cid(track_id) if track_id else None
-            if codec is not None and codec.mid is None:
+            if codec is not None and not self._has_section(codec):
                 return publication, codec
         return None
 
     def _oldest_pending(self, kind: str) -> tuple[Publication, PublishedCodec] | None:
-        taken = {id(codec) for _, codec in self._assigned.values()}
         for publication in self._pending:
-            if publication.kind == kind and id(publication.codecs[0]) not in taken:
+            if publication.kind == kind and not self._has_section(publication.codecs[0]):
                 return publication, publication.codecs[0]
         return None
+
+    def _has_section(self, codec: PublishedCodec) -> bool:
+        return any(other is codec for _, other in self._assigned.values())
 
     def _incoming(self, section: RemoteSection, assigned: tuple[Publication, PublishedCodec] | None) -> Incoming:
         client = self._participant.client
@@ -255,10 +268,7 @@ class Publisher:
 
     def retry_unmatched(self, now: float, connection: Connection) -> None:
         """Look again whether sections that were negotiated without a track have one now."""
-        found = False
-        for section in list(self._unmatched.values()):
-            found = self._assign(section) is not None or found
-        if found:
+        if self._assign(list(self._unmatched.values())):
             self.negotiated(now, connection)
 
     def _after_change(self, now: float, publication: Publication, changed: bool) -> None:
@@ -293,6 +303,7 @@ class Publisher:
     def _stopped(self, now: float, mid: str) -> None:
         self._remote.pop(mid, None)
         self._unmatched.pop(mid, None)
+        self._refused.discard(mid)
         assigned = self._assigned.pop(mid, None)
         if assigned is None:
             return
@@ -362,6 +373,7 @@ class Publisher:
         for mid in [mid for mid, (owner, _) in self._assigned.items() if owner is publication]:
             del self._assigned[mid]
             self._remote.pop(mid, None)
+            self._refused.add(mid)
         for stream in [stream for stream, owner in self._streams.items() if owner is publication]:
             del self._streams[stream]
         if publication in self._pending:

@@ -311,6 +311,29 @@ def test_revoked_publishing_ends_tracks() -> None:
     assert alice.last("request_response").reason == rtc.RequestResponse.Reason.NOT_ALLOWED
 
 
+def test_the_section_of_an_ended_track_takes_no_other() -> None:
+    """M-15, P-35: the client still offers it, and says nothing of what it carries."""
+    rig, alice, bob = talking()
+    permit(rig, **ALL | {"can_publish": False})
+    permit(rig, **ALL)
+    rig.run(0.2)
+    again = alice.publish("again")
+    rig.run(0.3)
+    (track,) = bob.view["alice"].tracks
+    assert track.mid == again.mid
+    again.send(2)
+    rig.run(0.2)
+    before = bob.media.received(track.sid)
+    assert before > 0
+    alice.media.published["mic"].send(5)
+    rig.run(0.2)
+    assert bob.media.received(track.sid) == before, "what the old section carries goes nowhere"
+    alice.media.unpublish(alice.media.published["mic"])
+    alice.offer()
+    rig.run(0.2)
+    assert [t.sid for t in bob.view["alice"].tracks] == [track.sid]
+
+
 def test_an_old_client_is_not_told_of_its_ended_tracks() -> None:
     """J-30, gate 6."""
     rig = Rig()

@@ -269,6 +269,22 @@ def test_sections_find_their_track_by_cid_then_by_age() -> None:
     assert by_mid[published["third"].mid].codecs[0].sdp_cid == ""
 
 
+def test_a_renamed_section_does_not_take_the_track_of_one_that_is_named() -> None:
+    """P-35: whatever their order in the offer."""
+    rig, alice, bob = joined()
+    sids = {}
+    for cid in ("named", "other"):
+        alice.send(add_track=rtc.AddTrackRequest(cid=cid, type=AUDIO, source=Source.MICROPHONE))
+        sids[cid] = alice.last("track_published").track.sid
+    for cid in ("renamed", "named"):
+        alice.media.add_publish(cid, "audio")
+    alice.offer()
+    rig.run(0.2)
+    by_mid = {track.mid: track.sid for track in bob.view["alice"].tracks}
+    published = alice.media.published
+    assert by_mid == {published["named"].mid: sids["named"], published["renamed"].mid: sids["other"]}
+
+
 @pytest.mark.parametrize("rids", [("q", "h", "f"), ("f", "h", "q"), ("h", "q"), ("2", "1", "0")], ids=" ".join)
 def test_simulcast_layers_are_known_by_their_rid(rids: tuple[str, ...]) -> None:
     """M-7, P-36, P-37: whatever their order, the lowest is layer 0."""
