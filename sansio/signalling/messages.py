@@ -94,6 +94,14 @@ def reconnect_response(config: Config, node_id: NodeId, member: Member) -> rtc.S
     return rtc.SignalResponse(reconnect=reconnect)
 
 
+def freshen_token(config: Config, participant: Participant, wallclock: float) -> None:
+    """Give the participant a new token if its own has become stale."""
+    if participant.token_is_stale and participant.outbox.is_open:
+        participant.token_is_stale = False
+        if config.keys:
+            participant.outbox.send(refresh_token(config, participant, wallclock))
+
+
 def refresh_token(config: Config, participant: Participant, wallclock: float) -> rtc.SignalResponse:
     """A token with the participant's grants of now, good for at least ten minutes."""
     claims = participant.claims

@@ -17,6 +17,7 @@ from ..room import Action, DisconnectReason, Member, Room
 from ..room.data_tracks import DataTrackRefusal
 from ..wire import models, rtc
 from .join import attributes_size
+from .messages import freshen_token
 from .scenarios import simulate
 
 Reason = rtc.RequestResponse.Reason
@@ -121,6 +122,7 @@ def _update_metadata(now: float, room: Room, member: Member, update: rtc.UpdateP
         respond(member, Reason.LIMIT_EXCEEDED, excess, request_id=update.request_id, update_metadata=update)
         return
     room.update_participant(now, member, name=update.name, metadata=update.metadata, attributes=dict(update.attributes))
+    freshen_token(room.context.config, participant, room.context.wallclock.seconds(now))
     respond(member, Reason.OK, request_id=update.request_id, update_metadata=update)
 
 

@@ -33,7 +33,7 @@ from ..wire import WireError, parse_dict
 from ..wire import room as room_wire
 from .framing import decode_request
 from .join import ROOM_MISSING, Join, parse_join
-from .messages import join_response, reconnect_response, refresh_token
+from .messages import freshen_token, join_response, reconnect_response
 from .requests import HANDLERS
 
 
@@ -204,10 +204,7 @@ class SignalSessions:
         """Give those whose token is stale a new one."""
         wallclock = self._rooms.context.wallclock.seconds(now)
         for member in members:
-            if member.participant.token_is_stale and member.participant.outbox.is_open:
-                member.participant.token_is_stale = False
-                if self._config.keys:
-                    member.participant.outbox.send(refresh_token(self._config, member.participant, wallclock))
+            freshen_token(self._config, member.participant, wallclock)
 
     def poll_events(self) -> list[Event]:
         events, self._events = self._events, []
