@@ -104,7 +104,7 @@ class RoomService:
         require_admin(call, request.room)
         self._check_metadata(request.metadata)
         room = self._room(request.room)
-        room.set_metadata(now, request.metadata)
+        room.news.set_metadata(request.metadata)
         self._rooms.touch(room)
         return room.room_info()
 

@@ -3,7 +3,7 @@
     open --last user left, nobody came, deleted, server ends--> closed (final)
 
 The room owns its members and lets specialists act across them: `TrackRouter` (who receives which track), `DataRouter` (data),
-`Updates` (who is told of whose changes), `Media` (what publications and down tracks want of each other). Its own business is
+`News` (who is told of whose changes), `Media` (what publications and down tracks want of each other). Its own business is
 membership: admission, duplicates, resumption, departure, closing, and the draining of members that something happened to.
 
 Whatever acts on a member puts it among the touched ones; `drain` then takes the events of its publisher and subscriber, which
@@ -38,10 +38,10 @@ from .data_router import DataRouter
 from .links import Links
 from .media import Media
 from .member import REFRESH_INTERVAL_S, Member, MemberTimer, Settings
-from .messages import Action, count, first_info, leave_message
+from .messages import Action, first_info, leave_message
+from .news import News
 from .observers import tell_speakers
 from .options import RoomContext, RoomOptions
-from .outbox import Frame
 from .participant import DisconnectReason, Participant, State
 from .publication import Publication
 from .publisher import Announced, Changed, Unpublished
@@ -49,10 +49,7 @@ from .rpc import RpcCalls
 from .subscriber import BackupWanted, Bound, Unsubscribed
 from .subscription import Subscription
 from .tracks import TrackRouter
-from .updates import Departures, Updates
 
-COUNTS_INTERVAL_S = 5.0
-"""Least seconds between two room updates that only change counts."""
 CLOSED_REASON_NAMES = {int(DisconnectReason.ROOM_CLOSED): "idle", int(DisconnectReason.ROOM_DELETED): "deleted"}
 
 
@@ -60,8 +57,6 @@ class RoomTimer(Enum):
     """Keys of the room's own deadlines in its heap."""
 
     IDLE = "idle"
-    UPDATES = "updates"
-    COUNTS = "counts"
     RPC = "rpc"
 
 
@@ -72,9 +67,9 @@ class Room:
     """One room."""
 
     __slots__ = (
-        "_by_sid", "_close_sessions", "_counts_changed_at", "_deadlines", "_departures", "_drops", "_events", "_touched",
-        "_unflushed", "context", "created_at", "data", "gone_peers", "info", "is_closed", "last_left_at", "media", "members",
-        "new_peers", "options", "rpc", "sid", "sif_trailer", "someone_joined", "tracks", "updates",
+        "_by_sid", "_close_sessions", "_deadlines", "_drops", "_events", "_touched", "_unflushed", "context", "created_at",
+        "data", "gone_peers", "is_closed", "last_left_at", "media", "members", "new_peers", "news", "options", "rpc", "sid",
+        "sif_trailer", "someone_joined", "tracks",
     )  # fmt: skip
 
     def __init__(self, now: float, sid: RoomSid, options: RoomOptions, context: RoomContext) -> None:
@@ -89,8 +84,6 @@ class Room:
         self._drops: Counter[DropReason] = Counter()
         self.data = DataRouter(self.members, self._touched, self._drops)
         self.rpc = RpcCalls(context.entropy)
-        self.updates = Updates(context.config.room.update_batch_target_size)
-        self._departures = Departures()
         self.media = Media(
             self.members,
             self._by_sid,
@@ -112,8 +105,12 @@ class Room:
         self.someone_joined = False
         self.is_closed = False
         self.sif_trailer = base62(context.entropy, 32).encode()
-        self._counts_changed_at: float | None = None
-        self.info = first_info(now, sid, options, context)
+        self.news = News(
+            self.members,
+            self._unflushed,
+            first_info(now, sid, options, context),
+            target_bytes=context.config.room.update_batch_target_size,
+        )
         self._deadlines.set(RoomTimer.IDLE, now + options.empty_timeout)
         self._events.append(RoomStarted(room=options.name, sid=sid))
 
@@ -154,7 +151,7 @@ class Room:
         self._by_sid[participant.sid] = member
         self.someone_joined = self.someone_joined or not participant.is_dependent
         participant.outbox.is_open = True
-        self._count_changed(now)
+        self.news.count_changed(now)
         return member
 
     def check_admission(self, participant: Participant) -> None:
@@ -206,12 +203,7 @@ class Room:
     def after_resume(self, now: float, member: Member) -> None:
         """Send the whole picture to a member that has come back, and restart ICE where we offer."""
         participant = member.participant
-        infos = self._gone_since_heard_of(participant)
-        participant.last_signal_at = now
-        infos += [m.participant.info() for m in self.members.values() if not m.participant.is_hidden or m is member]
-        for frame in self.updates.frames(infos):
-            participant.outbox.send(frame)
-        participant.outbox.send(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.room_info())))
+        self.news.tell_all(now, member)
         participant.token_is_stale = True
         if member.links.subscriber is not None:
             member.links.subscriber.restart(now)
@@ -219,14 +211,6 @@ class Room:
             ParticipantResumed(room=self.options.name, identity=participant.identity, sid=participant.sid)
         )
         self.touch(member)
-
-    def _gone_since_heard_of(self, participant: Participant) -> list[models.ParticipantInfo]:
-        """Who left since the client last spoke and may not have been told of; none whose identity is back."""
-        if not participant.client.wants_disconnected_on_resume:
-            return []
-        return [
-            info for info in self._departures.since(participant.last_signal_at) if info.identity not in self.members
-        ]
 
     def socket_lost(self, now: float, member: Member, session: SessionId) -> None:
         """The member's socket is gone. It stays while its transport lives; before that was ever up, it leaves."""
@@ -255,16 +239,11 @@ class Room:
             participant.outbox.send(leave_message(reason, action))
         self._take_down(now, member)
         participant.disconnect(reason)
-        self._departures.add(now, participant)
-        # Clients that know one identity by its newest sid need no goodbye to the older one.
-        if not (is_replaced and all(m.participant.client.replaces_by_identity for m in self.members.values())):
-            urgent = participant.is_publisher or participant.is_agent
-            self.updates.push(now, participant, urgent=urgent, room_size=len(self.members))
-            self._deadlines.set(RoomTimer.UPDATES, self.updates.poll_timeout())
+        self.news.left(now, participant, is_replaced=is_replaced)
         self.rpc.participant_left(participant.identity)
         self.media.forget_member(member)
         self.last_left_at = now
-        self._count_changed(now)
+        self.news.count_changed(now)
         self._set_idle_deadline(now)
         self._events.append(
             ParticipantLeft(
@@ -324,28 +303,9 @@ class Room:
     # What members are told
 
     def announce(self, now: float, member: Member, *, urgent: bool) -> None:
-        """The member's public info changed: tell itself at once, and the others."""
-        member.participant.touch()
-        if member.participant.is_hidden:
-            own = rtc.ParticipantUpdate(participants=[member.participant.info()])
-            member.participant.outbox.send(rtc.SignalResponse(update=own))
-        else:
-            urgent = urgent or member.participant.is_publisher
-            self.updates.push(now, member.participant, urgent=urgent, room_size=len(self.members))
-            self._deadlines.set(RoomTimer.UPDATES, self.updates.poll_timeout())
+        """The member's public info changed: tell itself and the others."""
+        self.news.changed(now, member, urgent=urgent)
         self.touch(member)
-
-    def tell_of(self, now: float, member: Member) -> None:
-        """Tell the others of the member now if its last change still waits."""
-        if self.updates.hurry(now, member.participant.identity):
-            self._flush_updates(now)
-
-    def broadcast(self, message: rtc.SignalResponse | Frame) -> None:
-        """Send one message to every member."""
-        frame = message if isinstance(message, Frame) else Frame(message)
-        for member in self.members.values():
-            member.participant.outbox.send(frame)
-            self._unflushed[member.participant.sid] = member
 
     def update_participant(self, now: float, member: Member, *, name: str, metadata: str, attributes: dict[str, str],
                            permission: models.ParticipantPermission | None = None) -> None:  # fmt: skip
@@ -359,7 +319,7 @@ class Room:
             self._set_permission(now, member, permission)
         participant.token_is_stale = True
         self.announce(now, member, urgent=True)
-        self._flush_updates(now)  # ahead of the request's response: SDKs build their next change on what they were told
+        self.news.flush(now)  # ahead of the request's response: SDKs build their next change on what they were told
 
     def _set_permission(self, now: float, member: Member, permission: models.ParticipantPermission) -> None:
         kept = models.ParticipantPermission()
@@ -367,8 +327,7 @@ class Room:
         was_hidden = member.participant.is_hidden
         member.participant.permission = kept
         if kept.hidden and not was_hidden:
-            self.updates.withdraw(now, member.participant)
-            self._flush_updates(now)
+            self.news.hidden(now, member.participant)
         member.sync_sender()
         member.publisher.enforce_permission(now)
         if not kept.can_publish_data:
@@ -379,36 +338,6 @@ class Room:
         self.tracks.reconcile(now, member)
         self.data.reconcile(member)
 
-    def set_metadata(self, now: float, metadata: str) -> None:
-        self.options.metadata = self.info.metadata = metadata
-        self.broadcast_info(now)
-
-    def broadcast_info(self, now: float) -> None:
-        self._counts_changed_at = None
-        self._deadlines.set(RoomTimer.COUNTS, None)
-        self.broadcast(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.room_info())))
-
-    def room_info(self) -> models.Room:
-        """The room as it is now."""
-        count(self.info, self.members.values())
-        return self.info
-
-    def _count_changed(self, now: float) -> None:
-        was_recording = self.info.active_recording
-        self.room_info()
-        if self.info.active_recording != was_recording:
-            self.broadcast_info(now)
-        elif self._counts_changed_at is None:
-            self._counts_changed_at = now
-            self._deadlines.set(RoomTimer.COUNTS, now + COUNTS_INTERVAL_S)
-
-    def _flush_updates(self, now: float) -> None:
-        infos = self.updates.take_due(now)
-        if infos:
-            for frame in self.updates.frames(infos):
-                self.broadcast(frame)
-        self._deadlines.set(RoomTimer.UPDATES, self.updates.poll_timeout())
-
     # Draining
 
     def touch(self, member: Member) -> None:
@@ -418,7 +347,7 @@ class Room:
     def settle(self, now: float) -> list[Member]:
         """Let all consequences of what touched members happen; returns those whose token is stale."""
         drained: dict[str, Member] = {}
-        while self._touched or self.data.slow or self._updates_due(now):
+        while self._touched or self.data.slow or self.news.is_due(now):
             for member in self.data.slow:
                 self.send_away(now, member, DisconnectReason.STATE_MISMATCH, Action.RECONNECT)
             self.data.slow.clear()
@@ -427,7 +356,7 @@ class Room:
             drained |= touched
             for member in touched.values():
                 self._drain_member(now, member)
-            self._flush_updates(now)
+            self.news.flush(now)
         self._unflushed |= drained
         for member in drained.values():
             self._negotiate(now, member)
@@ -442,10 +371,6 @@ class Room:
         commands += [Close(session=session) for session in self._close_sessions]
         self._close_sessions.clear()
         return commands
-
-    def _updates_due(self, now: float) -> bool:
-        due = self.updates.poll_timeout()
-        return due is not None and due <= now
 
     def _drain_member(self, now: float, member: Member) -> None:
         self._drain_publisher(now, member)
@@ -494,7 +419,7 @@ class Room:
         was_publisher = member.participant.is_publisher
         member.participant.set_tracks(member.publisher.infos)
         self.announce(now, member, urgent=True)
-        self._flush_updates(now)  # subscribers must know the track before it is offered to them
+        self.news.flush(now)  # subscribers must know the track before it is offered to them
         self._events.append(
             TrackPublishedEvent(
                 room=self.options.name,
@@ -505,7 +430,7 @@ class Room:
             )
         )
         if not was_publisher:
-            self._count_changed(now)
+            self.news.count_changed(now)
         self.tracks.offer(now, publication)
         self.media.start_watches(now)
         self.media.drain_publication(now, publication)
@@ -552,6 +477,7 @@ class Room:
 
     def handle_timeout(self, now: float) -> None:
         self.media.handle_timeout(now)
+        self.news.handle_timeout(now)
         for timed in self._deadlines.pop_due(now):
             match timed:
                 case Member():
@@ -560,20 +486,16 @@ class Room:
                     self._room_due(now, timed)
 
     def poll_timeout(self) -> float | None:
-        deadlines = (self._deadlines.next(), self.media.poll_timeout())
+        deadlines = (self._deadlines.next(), self.media.poll_timeout(), self.news.poll_timeout())
         return min((at for at in deadlines if at is not None), default=None)
 
     def _room_due(self, now: float, timer: RoomTimer) -> None:
         match timer:
             case RoomTimer.IDLE:
                 self._check_idle(now)
-            case RoomTimer.UPDATES:
-                self._flush_updates(now)
             case RoomTimer.RPC:
                 self.rpc.handle_timeout(now)
                 self._deadlines.set(RoomTimer.RPC, self.rpc.poll_timeout())
-            case RoomTimer.COUNTS:
-                self.broadcast_info(now)
 
     def _member_due(self, now: float, member: Member) -> None:
         for timer in member.timers.expire(now):
@@ -637,6 +559,10 @@ class Room:
             )
         )
         self.announce(now, member, urgent=member.participant.is_agent)
+
+    def room_info(self) -> models.Room:
+        """What is said of the room now."""
+        return self.news.room_info()
 
     def member(self, identity: str) -> Member | None:
         return self.members.get(identity)

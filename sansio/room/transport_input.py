@@ -143,7 +143,7 @@ def _channel_opened(now: float, room: Room, member: Member, connection: Connecti
 
 
 def _channel_message(now: float, room: Room, member: Member, connection: Connection, event: ChannelMessage) -> None:
-    room.tell_of(now, member)  # nobody gets data of somebody unknown
+    room.news.tell_of(now, member)  # nobody gets data of somebody unknown
     if event.label == DATA_TRACK_LABEL:
         room.data.handle_track_packet(now, member, event.data)
     elif event.label in (RELIABLE_LABEL, LOSSY_LABEL):
