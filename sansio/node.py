@@ -100,7 +100,8 @@ class Node:
         """Datagrams that were read together: (local, remote, data) each. `arrivals` says when each came, if the driver
         knows it; publishers find their bandwidth sooner and keep it under load."""
         self._endpoint.handle_datagrams(now, batch, arrivals)
-        self._settle(now)
+        if self._endpoint.has_news:
+            self._settle(now)
 
     def handle_datagram(self, now: float, local: Address, remote: Address, data: bytes) -> None:
         self.handle_datagrams(now, ((local, remote, data),))
@@ -253,8 +254,10 @@ class Node:
         return Respond(ref=ref, status=404)
 
     def _poll_drops(self) -> dict[DropReason, int]:
-        total: dict[DropReason, int] = {}
-        for drops in (self._endpoint.poll_drops(), self._rooms.drops, self._signals.drops, self._workers.drops):
+        total = self._endpoint.poll_drops()
+        if not (self._rooms.drops or self._signals.drops or self._workers.drops):
+            return total
+        for drops in (self._rooms.drops, self._signals.drops, self._workers.drops):
             for reason, count in drops.items():
                 total[reason] = total.get(reason, 0) + count
         self._rooms.drops, self._signals.drops, self._workers.drops = {}, {}, {}

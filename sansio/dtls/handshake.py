@@ -181,7 +181,8 @@ class OpenSslHandshake:
         return events
 
     def poll_drops(self) -> dict[DropReason, int]:
-        drops, self._drops = dict(self._drops), Counter()
+        drops = dict(self._drops)
+        self._drops.clear()
         return drops
 
     def poll_timeout(self) -> float | None:

@@ -174,6 +174,11 @@ class Endpoint:
         events, self._events = self._events, []
         return events
 
+    @property
+    def has_news(self) -> bool:
+        """Whether `poll_events` has anything to do. Media that is only forwarded makes none."""
+        return bool(self._touched or self._events or self._leaving or self._told)
+
     def poll_transmits(self) -> list[Batch]:
         """Control datagrams first: they may be what lets the peer read the rest."""
         self._settle()
@@ -186,13 +191,15 @@ class Endpoint:
         return self._deadlines.next()
 
     def poll_drops(self) -> dict[DropReason, int]:
-        drops, self._drops = self._drops, Counter()
-        peers = {**self._unpolled, **self._touched}
+        peers = {**self._unpolled, **self._touched} if self._unpolled or self._touched else ()
         self._unpolled.clear()
-        for peer in peers:
-            drops.update(peer.poll_drops())
-        drops.update(self._kernel.poll_drops())
-        return dict(drops)
+        for found in (self._kernel.poll_drops(), *(peer.poll_drops() for peer in peers)):
+            if found:
+                self._drops.update(found)
+        if not self._drops:
+            return {}
+        drops, self._drops = dict(self._drops), Counter()
+        return drops
 
     # Getters
 

@@ -138,8 +138,11 @@ class Media:
         return slots
 
     def poll_drops(self) -> dict[DropReason, int]:
+        found = self._streams.poll_drops()
+        if not found and not self._drops:
+            return found
         drops, self._drops = self._drops, Counter()
-        drops.update(self._streams.poll_drops())
+        drops.update(found)
         return dict(drops)
 
     def poll_timeout(self) -> float | None:

@@ -278,11 +278,14 @@ class PeerTransport:
         return requests
 
     def poll_drops(self) -> dict[DropReason, int]:
-        drops, self._drops = self._drops, Counter()
         for machine in (self._agent, self._handshake, self._media, self._channels):
-            if machine is not None:
-                drops.update(machine.poll_drops())
-        return dict(drops)
+            found = None if machine is None else machine.poll_drops()
+            if found:
+                self._drops.update(found)
+        if not self._drops:
+            return {}
+        drops, self._drops = dict(self._drops), Counter()
+        return drops
 
     def poll_timeout(self) -> float | None:
         if self._state is PeerState.CLOSED:

@@ -195,7 +195,8 @@ class Streams:
         return events
 
     def poll_drops(self) -> dict[DropReason, int]:
-        drops, self._drops = dict(self._drops), Counter()
+        drops = dict(self._drops)
+        self._drops.clear()
         return drops
 
     @property
