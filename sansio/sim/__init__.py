@@ -1,15 +1,8 @@
 """A simulator in virtual time: whole clients and nodes, and bad networks between them. For tests of this and of your code."""
 
 from .client import Client as Client
-from .client import ClientOptions as ClientOptions
-from .client import CloseSocket as CloseSocket
-from .client import Connected as Connected
-from .client import Joined as Joined
-from .client import Left as Left
-from .client import OpenSocket as OpenSocket
-from .client import Resumed as Resumed
-from .client import SendFrame as SendFrame
 from .data import Received as Received
+from .data import TrackPacket as TrackPacket
 from .guard import GuardedNode as GuardedNode
 from .handshake import SeededDtls as SeededDtls
 from .link import Link as Link
@@ -20,6 +13,14 @@ from .media import VideoLayer as VideoLayer
 from .participant import Participant as Participant
 from .publishing import PublishedTrack as PublishedTrack
 from .publishing import TrackOptions as TrackOptions
+from .session import ClientOptions as ClientOptions
+from .session import CloseSocket as CloseSocket
+from .session import Connected as Connected
+from .session import Joined as Joined
+from .session import Left as Left
+from .session import OpenSocket as OpenSocket
+from .session import Resumed as Resumed
+from .session import SendFrame as SendFrame
 from .sink import AudioSink as AudioSink
 from .sink import Sink as Sink
 from .sink import VideoSink as VideoSink

@@ -13,22 +13,18 @@ It has the four kinds of verbs of all machines here. Its commands to whoever dri
 `CloseSocket`; a driver may be a `World`, or a test that hands frames to a `Node` by itself. Drain `poll_commands`,
 `poll_transmits` and `poll_events` after every call.
 
-Left out: backup codecs, end-to-end encryption, data tracks, TURN.
+Left out: backup codecs, end-to-end encryption, TURN.
 """
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from enum import Enum
-from typing import TypeAlias
-
-import attrs
 
 from ..dtls import Certificate, HandshakeFactory, OpenSslHandshake
 from ..entropy import Entropy
 from ..errors import DropReason
-from ..outputs import Address, Batch, HttpRequest
+from ..outputs import Address, Batch
 from ..timers import TimerTable
 from ..transport import (
     ChannelMessage,
@@ -43,15 +39,27 @@ from ..transport import (
 )
 from ..wire import WireError, models, parse, rtc
 from .connection import PUBLISHER, SUBSCRIBER, ClientConnection
-from .data import Inbox, Outgoing, Received
+from .data import DataPublisher, Inbox, Outgoing
 from .kernel import ClientKernel
 from .media import source_number
 from .publishing import PublishedTrack, Publishing, TrackOptions
 from .receiving import Receiving
+from .session import (
+    ClientCommand,
+    ClientEvent,
+    ClientOptions,
+    CloseSocket,
+    Connected,
+    Joined,
+    Left,
+    OpenSocket,
+    Resumed,
+    SendFrame,
+    upgrade_request,
+)
 from .sink import Sink
 from .view import RoomView
 
-PROTOCOL = 16
 FIRST_SECTIONS = 3
 """Receiving sections of each kind in the first offer of a single connection, as LiveKit's clients have."""
 RETRY_DELAYS_S = (0.0, 0.3, 1.2, 2.7, 4.8, 7.0)
@@ -79,75 +87,6 @@ class _Timer(Enum):
     CLOSED = "the server closed a transport without a word"
 
 
-@attrs.frozen
-class OpenSocket:
-    """Ask the server for a WebSocket with this request."""
-
-    request: HttpRequest
-
-
-@attrs.frozen
-class SendFrame:
-    """One binary frame."""
-
-    frame: bytes
-
-
-@attrs.frozen
-class CloseSocket:
-    """Close the socket; nothing is heard from it any more."""
-
-
-ClientCommand: TypeAlias = OpenSocket | SendFrame | CloseSocket
-
-
-@attrs.frozen
-class Joined:
-    """The join message came."""
-
-    sid: str
-
-
-@attrs.frozen
-class Resumed:
-    """The server took the session up again."""
-
-
-@attrs.frozen
-class Connected:
-    """Media and data can flow."""
-
-
-@attrs.frozen(kw_only=True)
-class Left:
-    """The session is over for good."""
-
-    reason: str
-    """Name of a DisconnectReason, or what the server's refusal said."""
-    status: int = 0
-    """HTTP status of a refusal."""
-
-
-ClientEvent: TypeAlias = Joined | Resumed | Connected | Left | Received
-
-
-@attrs.frozen(kw_only=True)
-class ClientOptions:
-    """What kind of client it is."""
-
-    single: bool = True
-    """One peer connection (v1) or two (v0)."""
-    auto_subscribe: bool = True
-    adaptive_stream: bool = False
-    disable_ice_lite: bool = False
-    protocol: int = PROTOCOL
-    sdk: str = "js"
-    version: str = "2.15.0"
-    resumes: bool = True
-    """Whether it comes back by itself after a lost socket or transport."""
-    heeds_dynacast: bool = True
-
-
 class Client:
     """One client. `now` is the first argument of whatever needs time."""
 
@@ -160,7 +99,7 @@ class Client:
         entropy: Entropy,
         certificate: Certificate,
         handshake: HandshakeFactory = OpenSslHandshake,
-        options: ClientOptions = ClientOptions(),
+        options: ClientOptions = ClientOptions(),  # noqa: B008 - frozen
         ports: int = 2,
     ) -> None:
         """`address` is that of its first UDP socket, as the server can reach it. Each connection that it opens takes the next
@@ -193,6 +132,7 @@ class Client:
         """Tracks that were unsubscribed, for the sync state."""
         self._permission: rtc.SubscriptionPermission | None = None
         self._outgoing = Outgoing()
+        self._data_tracks = DataPublisher()
         self._pending_frames: list[rtc.SignalRequest] = []
         self._attempts = 0
         self._last_heard = 0.0
@@ -287,6 +227,11 @@ class Client:
         self.receiving.forget_streams()
         self._commands.clear()
 
+    def rejoin(self, now: float) -> None:
+        """Begin a session anew: join, and publish everything again."""
+        self._rejoin(now)
+        self._settle(now)
+
     def restart_ice(self, now: float) -> None:
         """Offer new credentials on the connection that this client offers."""
         if self.publisher is not None:
@@ -322,6 +267,25 @@ class Client:
         """Send a data packet of any kind."""
         self._outgoing.add(packet, reliable=reliable)
         self._settle(now)
+
+    def publish_data_track(self, now: float, name: str) -> None:
+        """Publish a data track of that name."""
+        self._send(rtc.SignalRequest(publish_data_track_request=self._data_tracks.add(name)))
+        self._settle(now)
+
+    def unpublish_data_track(self, now: float, name: str) -> None:
+        self._send(rtc.SignalRequest(unpublish_data_track_request=self._data_tracks.remove(name)))
+        self._settle(now)
+
+    def send_on_data_track(self, now: float, name: str, payload: bytes) -> bool:
+        """One packet on a data track; False if there is no channel for it, for nothing waits there."""
+        data = self._data_tracks.encode(now, name, payload)
+        channel = None if self.publisher is None else self.publisher.channels.get("_data_track")
+        if self.publisher is None or channel is None:
+            return False
+        sent = self.publisher.peer.send_data(now, channel, data)
+        self._settle(now)
+        return sent
 
     def request(self, now: float, request: rtc.SignalRequest) -> None:
         """Send any signal request; subscriptions and permissions are remembered for a resume."""
@@ -402,38 +366,7 @@ class Client:
             self.publisher = self._connect(now, PUBLISHER)
             offer = self.publisher.first_offer(now, receivers=FIRST_SECTIONS)
         self._timers.set(_Timer.CONNECT, now + CONNECT_TIMEOUT_S)
-        self._commands.append(OpenSocket(self._upgrade(offer)))
-
-    def _upgrade(self, offer: rtc.SessionDescription | None = None, *, resume: bool = False) -> HttpRequest:
-        headers = {"authorization": f"Bearer {self._token}"}
-        if not self.options.single:
-            query = {
-                "protocol": str(self.options.protocol),
-                "sdk": self.options.sdk,
-                "version": self.options.version,
-                "auto_subscribe": str(int(self.options.auto_subscribe)),
-                "adaptive_stream": str(int(self.options.adaptive_stream)),
-                "disable_ice_lite": str(int(self.options.disable_ice_lite)),
-            }
-            if resume:
-                query |= {"reconnect": "1", "sid": self.sid, "reconnect_reason": "1"}
-            return HttpRequest(method="GET", path="/rtc", query=query, headers=headers)
-        join = rtc.JoinRequest(
-            client_info=models.ClientInfo(
-                sdk=self.options.sdk.upper(), version=self.options.version, protocol=self.options.protocol
-            ),
-            connection_settings=rtc.ConnectionSettings(
-                auto_subscribe=self.options.auto_subscribe,
-                adaptive_stream=self.options.adaptive_stream,
-                disable_ice_lite=self.options.disable_ice_lite,
-            ),
-            publisher_offer=offer,
-            reconnect=resume,
-            participant_sid=self.sid if resume else "",
-        )
-        wrapped = rtc.WrappedJoinRequest(join_request=join.SerializeToString(deterministic=True))
-        query = {"join_request": urlsafe_b64encode(wrapped.SerializeToString(deterministic=True)).decode()}
-        return HttpRequest(method="GET", path="/rtc/v1", query=query, headers=headers)
+        self._commands.append(OpenSocket(upgrade_request(self.options, self._token, offer=offer)))
 
     def _come_back(self, now: float) -> None:
         """The socket or a transport is lost."""
@@ -456,7 +389,7 @@ class Client:
     def _attempt(self, now: float) -> None:
         if self.phase is Phase.RESUMING and self._attempts <= len(RETRY_DELAYS_S):
             self._timers.set(_Timer.CONNECT, now + CONNECT_TIMEOUT_S)
-            self._commands.append(OpenSocket(self._upgrade(resume=True)))
+            self._commands.append(OpenSocket(upgrade_request(self.options, self._token, resumed_sid=self.sid)))
         else:
             self._rejoin(now)
 
@@ -597,6 +530,8 @@ class Client:
             received = self.inbox.add(now, event.data, reliable=event.label == "_reliable")
             if received is not None:
                 self._events.append(received)
+        elif event.label == "_data_track":
+            self.inbox.add_track_packet(now, event.data)
 
     def _send_waiting_data(self, now: float) -> None:
         publisher = self.publisher
@@ -641,6 +576,17 @@ class Client:
                 self._resumed(now, response.reconnect)
             case "leave":
                 self._told_to_leave(now, response.leave)
+            case "offer" | "answer" | "trickle" | "media_sections_requirement":
+                self._handle_negotiation(now, response)
+            case "refresh_token":
+                self._token = response.refresh_token
+            case "data_track_subscriber_handles":
+                self.inbox.set_handles(response.data_track_subscriber_handles)
+            case _:
+                self._handle_about_tracks(now, response)
+
+    def _handle_negotiation(self, now: float, response: rtc.SignalResponse) -> None:
+        match response.WhichOneof("message"):
             case "offer":
                 self._answer(now, response.offer)
             case "answer":
@@ -650,13 +596,9 @@ class Client:
                 connection = self.subscriber if response.trickle.target == SUBSCRIBER else self.publisher
                 if connection is not None:
                     connection.handle_candidate(now, response.trickle.candidateInit)
-            case "media_sections_requirement":
+            case _:
                 if self.publisher is not None:
                     self.publisher.add_receivers(response.media_sections_requirement)
-            case "refresh_token":
-                self._token = response.refresh_token
-            case _:
-                self._handle_about_tracks(now, response)
 
     def _handle_about_tracks(self, now: float, response: rtc.SignalResponse) -> None:
         """What the server says of tracks that this client publishes."""
@@ -694,6 +636,8 @@ class Client:
         self._trickle(self.publisher)
         for request in self.published.requests():
             self._send(rtc.SignalRequest(add_track=request))
+        for data_request in self._data_tracks.requests():
+            self._send(rtc.SignalRequest(publish_data_track_request=data_request))
 
     def _start_pings(self, now: float, interval: int, timeout: int) -> None:
         self._ping_interval, self._ping_timeout = interval or self._ping_interval, timeout or self._ping_timeout
@@ -725,6 +669,7 @@ class Client:
             subscription=wishes,
             publish_tracks=self.published.states(),
             datachannel_receive_states=self.inbox.states(),
+            publish_data_tracks=self._data_tracks.states(),
         )
 
     def _answer(self, now: float, offer: rtc.SessionDescription) -> None:

@@ -1,19 +1,23 @@
-"""Data packets of a simulated client: numbering and keeping of reliable ones, and the inbox.
+"""Data packets of a simulated client: numbering and keeping of reliable ones, the inbox, and data tracks.
 
 Reliable packets are numbered from 1 and kept until a resume tells which of them the server has; the rest is sent again. Of what
 comes in, reliable packets with a number not above the sender's last are repetitions and are counted apart.
+
+Packets of data tracks have a header of 12 bytes, of which the server reads the handle at offset 2 alone.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from struct import Struct
 
 import attrs
 
 from ..wire import WireError, models, parse, rtc
 
 _MAX_KEPT = 4096
+_TRACK_HEADER = Struct("!HHHHI")  # flags, handle, sequence number, frame number, timestamp in ms
 
 
 @attrs.frozen(kw_only=True)
@@ -28,6 +32,53 @@ class Received:
     at: float
     packet: models.DataPacket = attrs.field(repr=False)
     """All of it, for kinds other than user packets."""
+
+
+@attrs.frozen(kw_only=True)
+class TrackPacket:
+    """One packet of a data track."""
+
+    track: str
+    """Sid; empty if the server has not named it."""
+    sender: str
+    """Identity of the publisher."""
+    number: int
+    payload: bytes
+    at: float
+
+
+class DataPublisher:
+    """The data tracks that a client publishes, by name."""
+
+    __slots__ = ("_handles", "_numbers")
+
+    def __init__(self) -> None:
+        self._handles: dict[str, int] = {}
+        self._numbers: dict[int, int] = {}
+
+    def add(self, name: str) -> rtc.PublishDataTrackRequest:
+        handle = self._handles[name] = len(self._numbers) + 1
+        self._numbers[handle] = 0
+        return rtc.PublishDataTrackRequest(pub_handle=handle, name=name)
+
+    def remove(self, name: str) -> rtc.UnpublishDataTrackRequest:
+        return rtc.UnpublishDataTrackRequest(pub_handle=self._handles.pop(name))
+
+    def encode(self, now: float, name: str, payload: bytes) -> bytes:
+        """The next packet of a track."""
+        handle = self._handles[name]
+        number = self._numbers[handle]
+        self._numbers[handle] += 1
+        return _TRACK_HEADER.pack(0, handle, number & 0xFFFF, number & 0xFFFF, int(now * 1000) & 0xFFFFFFFF) + payload
+
+    def requests(self) -> list[rtc.PublishDataTrackRequest]:
+        """What publishes all of them in a new session."""
+        return [rtc.PublishDataTrackRequest(pub_handle=handle, name=name) for name, handle in self._handles.items()]
+
+    def states(self) -> list[rtc.PublishDataTrackResponse]:
+        """What a resume says of them."""
+        infos = [models.DataTrackInfo(pub_handle=handle, name=name) for name, handle in self._handles.items()]
+        return [rtc.PublishDataTrackResponse(info=info) for info in infos]
 
 
 class Outgoing:
@@ -70,10 +121,12 @@ class Outgoing:
 class Inbox:
     """What a client received."""
 
-    __slots__ = ("_last", "malformed", "messages", "repeated")
+    __slots__ = ("_handles", "_last", "malformed", "messages", "repeated", "track_packets")
 
     def __init__(self) -> None:
         self._last: dict[str, int] = {}
+        self._handles: dict[int, rtc.DataTrackSubscriberHandles.PublishedDataTrack] = {}
+        self.track_packets: list[TrackPacket] = []
         self.messages: list[Received] = []
         self.repeated = 0
         self.malformed = 0
@@ -100,6 +153,25 @@ class Inbox:
         )
         self.messages.append(received)
         return received
+
+    def set_handles(self, handles: rtc.DataTrackSubscriberHandles) -> None:
+        """Which data track has which handle from now on."""
+        self._handles = dict(handles.sub_handles)
+
+    def add_track_packet(self, now: float, data: bytes) -> None:
+        if len(data) < _TRACK_HEADER.size:
+            self.malformed += 1
+            return
+        _, handle, number, _, _ = _TRACK_HEADER.unpack_from(data)
+        known = self._handles.get(handle)
+        packet = TrackPacket(
+            track="" if known is None else known.track_sid,
+            sender="" if known is None else known.publisher_identity,
+            number=number,
+            payload=data[_TRACK_HEADER.size :],
+            at=now,
+        )
+        self.track_packets.append(packet)
 
     def states(self) -> Sequence[rtc.DataChannelReceiveState]:
         """What a resume tells the server to have arrived."""

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from ..ids import SessionId
 from ..wire import models, rtc
-from .client import Client, Connected, Phase
+from .client import Client, Phase
 from .data import Received
 from .link import Link
 from .media import AUDIO_FRAME_S, ONE_LAYER, SIMULCAST, VideoLayer
 from .publishing import VOICE_LEVEL, PublishedTrack, TrackOptions
+from .session import Connected
 from .sink import AudioSink, Sink, VideoSink
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class Participant:
     def lose_socket(self) -> None:
         """The WebSocket breaks; the client resumes by itself."""
         self._do(lambda client: client.lose_socket(self._world.now))
+
+    def rejoin(self) -> None:
+        """Begin a session anew, as after a failed resume."""
+        self._do(lambda client: client.rejoin(self._world.now))
 
     def restart_ice(self) -> None:
         self._do(lambda client: client.restart_ice(self._world.now))
@@ -155,6 +160,30 @@ class Participant:
         """Send a data packet of any kind."""
         self._do(lambda client: client.send_packet(self._world.now, packet, reliable=reliable))
 
+    def publish_data_track(self, name: str) -> None:
+        self._do(lambda client: client.publish_data_track(self._world.now, name))
+
+    def unpublish_data_track(self, name: str) -> None:
+        self._do(lambda client: client.unpublish_data_track(self._world.now, name))
+
+    def send_on(self, name: str, payload: bytes) -> None:
+        """One packet on a data track of this client."""
+        self._do(lambda client: client.send_on_data_track(self._world.now, name, payload))
+
+    def subscribe_data(self, sid: str, wanted: bool = True) -> None:
+        """Wish for a data track, or not."""
+        update = rtc.UpdateDataSubscription.Update(track_sid=sid, subscribe=wanted)
+        self.request(rtc.SignalRequest(update_data_subscription=rtc.UpdateDataSubscription(updates=[update])))
+
+    def data_tracks(self, other: Participant) -> dict[str, str]:
+        """Sids of another participant's data tracks, by name."""
+        seen = self.sees(other)
+        return {} if seen is None else {info.name: info.sid for info in seen.data_tracks}
+
+    def data_from(self, other: Participant) -> list[bytes]:
+        """Payloads that came on data tracks of another participant."""
+        return [one.payload for one in self.client.inbox.track_packets if one.sender == other.identity]
+
     @property
     def messages(self) -> list[Received]:
         """All that came, in order."""
@@ -248,5 +277,5 @@ class Participant:
         self._do(lambda client: made.append(client.publish(self._world.now, options)))
         return made[0]
 
-    def _do(self, command: Callable[[Client], None]) -> None:
+    def _do(self, command: Callable[[Client], object]) -> None:
         self._world.apply(self._seat, command)

@@ -40,11 +40,12 @@ from ..ids import SessionId
 from ..node import Node
 from ..outputs import Accept, Address, Close, HttpRequest, Reject, Respond, Send, Transmit
 from ..timers import DeadlineHeap
-from .client import Client, ClientEvent, ClientOptions, CloseSocket, OpenSocket, SendFrame
+from .client import Client
 from .guard import GuardedNode
 from .handshake import SeededDtls
 from .link import Link, Pipe
 from .participant import Participant
+from .session import ClientEvent, ClientOptions, CloseSocket, OpenSocket, SendFrame
 
 WALLCLOCK = 1_750_000_000.0
 """Unix time at virtual time 0."""
@@ -104,9 +105,10 @@ class World:
 
     def __init__(
         self, *, seed: int | str = 0, link: Link | None = None, openssl: bool = False, tick: float = TICK_S,
-        guarded: bool = __debug__,
+        guarded: bool = __debug__, record: bool = False,
     ) -> None:  # fmt: skip
-        """`link` is the way between any client and its node where a join does not name another."""
+        """`link` is the way between any client and its node where a join does not name another. With `record` all that goes
+        into the digest is kept in `history`, so that two runs can be compared."""
         self.seed = seed
         self.now = 0.0
         self.nodes: dict[str, SimNode] = {}
@@ -123,31 +125,37 @@ class World:
         self._deadlines: DeadlineHeap[Machine] = DeadlineHeap()
         self._nodes: dict[Address, SimNode] = {}
         self._seats: dict[str, Seat] = {}
+        self._configs: dict[str, Config] = {}
+        self._restarts = 0
         self._next_session = 1
         self._next_ref = 1
         self._hash = blake2b(digest_size=16)
+        self._records = record
+        self.history: list[tuple[float, str, bytes]] = []
+        """When, what kind of thing, and its bytes."""
 
     # Building
 
     def add_node(self, name: str, config: Config | None = None) -> SimNode:
         """A server, ready for clients."""
         address = (f"192.0.2.{len(self.nodes) + 1}", 7882)
-        config = config or Config()
-        if not config.keys:
-            config = attrs.evolve(config, keys={API_KEY: API_SECRET})
-        certificate, handshake = self._identity(f"node {name}")
-        node = Node(
-            config,
-            entropy=self._entropy.child(f"node {name}"),
-            wallclock_offset=WALLCLOCK,
-            certificate=certificate,
-            handshake=handshake,
-        )
-        node.add_socket(address, [address])
-        added = self.nodes[name] = SimNode(name, GuardedNode(node) if self._guarded else node, address)
-        self._nodes[address] = added
+        added = self.nodes[name] = self._nodes[address] = SimNode(name, self._new_node(name, address, config), address)
+        self._configs[name] = config or Config()
         self._flush(added)
         return added
+
+    def restart_node(self, name: str) -> None:
+        """The server ends without a word, and a new one takes its place, which knows nobody. Sockets break."""
+        home = self.nodes[name]
+        seats, home.sessions = home.sessions, {}
+        self._restarts += 1
+        home.node = self._new_node(f"{name} {self._restarts}", home.address, self._configs[name])
+        for session, seat in seats.items():
+            if seat.session == session:
+                seat.session = None
+                seat.client.handle_socket_closed(self.now)
+                self._flush(seat)
+        self._flush(home)
 
     def join(
         self, room: str, identity: str, *, node: str = "", link: Link | None = None, down: Link | None = None,
@@ -243,7 +251,7 @@ class World:
 
     # What participants do
 
-    def apply(self, seat: Seat, command: Callable[[Client], None]) -> None:
+    def apply(self, seat: Seat, command: Callable[[Client], object]) -> None:
         """Have a client do something now, and carry away what it puts out."""
         command(seat.client)
         self._flush(seat)
@@ -353,6 +361,8 @@ class World:
             self._at(when, node, arrived)
 
     def _note(self, kind: bytes, data: bytes) -> None:
+        if self._records:
+            self.history.append((self.now, kind.decode(), data))
         self._hash.update(_TIME.pack(self.now))
         self._hash.update(kind)
         self._hash.update(len(data).to_bytes(4, "big"))
@@ -430,6 +440,21 @@ class World:
         data = frame if isinstance(frame, bytes) else frame.encode()
         self._note(b"response", data)
         seat.client.handle_frame(self.now, data)
+
+    def _new_node(self, name: str, address: Address, config: Config | None) -> Node | GuardedNode:
+        config = config or Config()
+        if not config.keys:
+            config = attrs.evolve(config, keys={API_KEY: API_SECRET})
+        certificate, handshake = self._identity(f"node {name}")
+        node = Node(
+            config,
+            entropy=self._entropy.child(f"node {name}"),
+            wallclock_offset=WALLCLOCK,
+            certificate=certificate,
+            handshake=handshake,
+        )
+        node.add_socket(address, [address])
+        return GuardedNode(node) if self._guarded else node
 
     def _identity(self, name: str) -> tuple[Certificate, HandshakeFactory]:
         if self._dtls is None:

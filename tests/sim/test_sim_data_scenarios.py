@@ -194,3 +194,57 @@ def test_other_kinds_of_packets_pass_unread() -> None:
     world.run_until(lambda: len(bob.messages) == 2, deadline=1.0)
     assert bob.messages[0].packet.chat_message == chat
     assert bob.messages[1].packet.stream_header == header
+
+
+@BOTH
+def test_data_tracks_reach_their_subscribers_under_handles_of_their_own(single: bool) -> None:
+    world, (alice, bob, carol) = room_of("tracks", "alice", "bob", "carol", single=single)
+    for one, name in ((alice, "pose"), (alice, "depth"), (bob, "pose")):
+        one.publish_data_track(name)
+    world.run_until(lambda: all(len(carol.data_tracks(one)) == n for one, n in ((alice, 2), (bob, 1))), deadline=2.0)
+    carol.subscribe_data(carol.data_tracks(alice)["pose"])
+    carol.subscribe_data(carol.data_tracks(bob)["pose"])
+    world.run(0.5)
+    for number in range(50):
+        alice.send_on("pose", b"a%d" % number)
+        alice.send_on("depth", b"not wished")
+        bob.send_on("pose", b"b%d" % number)
+        world.run(0.02)
+    world.run(0.5)
+    for one, letter in ((alice, b"a"), (bob, b"b")):
+        assert len(carol.data_from(one)) > 40  # lossy
+        assert set(carol.data_from(one)) <= {letter + b"%d" % number for number in range(50)}
+    assert not alice.client.inbox.track_packets
+    carol.subscribe_data(carol.data_tracks(alice)["pose"], False)
+    world.run(0.5)
+    before = len(carol.data_from(alice))
+    alice.send_on("pose", b"late")
+    world.run(0.5)
+    assert len(carol.data_from(alice)) == before
+
+
+def test_data_tracks_outlive_a_resume_and_a_new_session() -> None:
+    world = World(seed="data resume", link=HOME)
+    world.add_node("n1")
+    alice, bob = world.join("room", "alice"), world.join("room", "bob", auto_subscribe_data_track=True)
+    world.run_until(lambda: alice.client.is_data_ready and bob.client.is_data_ready, deadline=4.0)
+    alice.publish_data_track("pose")
+    world.run(0.5)
+    for disturb in (None, alice.lose_socket, bob.lose_socket, alice.rejoin, bob.rejoin):
+        if disturb is not None:
+            disturb()
+        world.run(3.0)
+        before = len(bob.data_from(alice))
+        for _ in range(20):
+            alice.send_on("pose", b"x")
+            world.run(0.02)
+        world.run(0.5)
+        assert len(bob.data_from(alice)) > before + 10
+
+
+def test_a_data_track_that_ends_is_forgotten() -> None:
+    world, (alice, bob) = room_of("end", "alice", "bob")
+    alice.publish_data_track("pose")
+    world.run_until(lambda: bob.data_tracks(alice), deadline=2.0)
+    alice.unpublish_data_track("pose")
+    world.run_until(lambda: not bob.data_tracks(alice), deadline=2.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from sansio import Config, RoomConfig
+from sansio import Config, RoomConfig, RtcConfig
 from sansio.auth import VideoGrant
 from sansio.events import JoinRefused, ParticipantJoined, ParticipantLeft, ParticipantResumed, RoomFinished
 from sansio.sim import Joined, Link, Participant, Resumed, World
@@ -370,3 +370,68 @@ def test_nothing_remains_of_those_who_left() -> None:
         assert world.nodes["n1"].node.stats() == {
             "rooms": 1, "participants": 0, "tracks": 0, "subscriptions": 0, "transports": 0, "sessions": 0, "workers": 0,
         }, round_  # fmt: skip
+
+
+# Servers and clients of other kinds
+
+
+def test_a_server_with_ice_lite_is_joined() -> None:
+    config = Config(rtc=attrs.evolve(RtcConfig(), use_ice_lite=True))
+    world = world_of("lite", Link(latency=0.040, loss=0.05), config)
+    people = [world.join("room", "alice"), world.join("room", "bob", single=False)]
+    for one in people:
+        one.publish_video(fps=15)
+        one.publish_audio()
+    world.run_until(lambda: in_call(*people), deadline=8.0)
+    people[0].rebind()
+    goes_on(world, people[0], people[1], within=15.0)
+
+
+@pytest.mark.parametrize("protocol", [3, 6, 8, 9, 12, 14, 15, 16])
+def test_clients_of_earlier_protocols_take_part(protocol: int) -> None:
+    world = world_of(f"protocol {protocol}")
+    old = world.join("room", "old", single=False, protocol=protocol)
+    new = world.join("room", "new")
+    for one in (old, new):
+        one.publish_video(fps=15)
+        one.publish_audio()
+        one.send(b"hello")
+    world.run_until(lambda: in_call(old, new), deadline=6.0)
+    world.run_until(lambda: old.payloads() == new.payloads() == [b"hello"], deadline=3.0)
+    old.lose_socket()
+    world.run(2.0)
+    goes_on(world, old, new)
+
+
+def test_a_client_that_does_not_subscribe_gets_data_on_its_publisher_connection() -> None:
+    world = world_of("no subscriber")
+    deaf = world.join("room", "deaf", single=False, grant=VideoGrant(can_subscribe=False))
+    other = world.join("room", "other")
+    world.run_until(lambda: deaf.client.is_data_ready and other.client.is_data_ready, deadline=4.0)
+    world.run(0.5)
+    other.send(b"for all")
+    world.run_until(lambda: deaf.payloads() == [b"for all"], deadline=2.0)
+    assert deaf.client.subscriber is None
+
+
+def test_a_room_of_ten_is_whole() -> None:
+    world = world_of("ten")
+    people = [world.join("room", f"p{number}", single=number % 3 > 0) for number in range(10)]
+    for one in people:
+        one.publish_audio()
+    world.run_until(
+        lambda: all(one.audio_from(other) > 5 for one in people for other in people if one is not other), deadline=8.0
+    )
+    world.run(1.0)
+    assert all(sink.is_whole for one in people for sink in one.sinks())
+    assert world.nodes["n1"].node.stats()["subscriptions"] == 90
+
+
+@BOTH
+def test_a_server_that_starts_anew_is_joined_again(single: bool) -> None:
+    world, alice, bob = call("anew", single=single)
+    world.restart_node("n1")
+    world.run_until(lambda: alice.is_connected and bob.is_connected and in_call(alice, bob), deadline=20.0)
+    goes_on(world, alice, bob)
+    assert alice.others == ["bob"]
+    assert [sum(isinstance(event, Joined) for event in one.events) for one in (alice, bob)] == [2, 2]

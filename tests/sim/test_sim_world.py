@@ -48,6 +48,20 @@ def test_the_digest_sees_everything() -> None:
     assert world.digest() != before
 
 
+def test_a_recorded_run_can_be_compared_with_another() -> None:
+    worlds = []
+    for _ in range(2):
+        world = World(seed=1, record=True)
+        world.add_node("n1")
+        world.join("room", "alice")
+        world.run(1.0)
+        worlds.append(world)
+    assert worlds[0].history == worlds[1].history
+    kinds = {kind for _, kind, _ in worlds[0].history}
+    assert kinds == {"datagram", "request", "response", "event", "client event"}
+    assert not small_call(1).history
+
+
 def test_a_run_repeats_in_processes_with_other_hashes() -> None:
     here = str(Path(__file__).parent)
     root = str(Path(__file__).parents[2])
