@@ -128,8 +128,11 @@ class RtcConfig:
     stun_servers: tuple[str, ...] = ()
     """Handed to clients as ICE servers."""
     datachannel_slow_threshold: int = 0
-    """Bytes per second below which a reliable receiver counts as stalled."""
+    """Bits per second below which a receiver that reliable packets wait for counts as stalled, and is sent away."""
     datachannel_data_track_target_latency: float = 0.1
+    """Seconds that a packet of a data track may wait for its receiver; one that would wait longer is dropped. 0 is no limit."""
+    datachannel_lossy_target_latency: float = 0.1
+    """The same for lossy packets (LiveKit 0: they wait until they are sent)."""
     datachannel_max_buffered: int = 4 << 20
     """Bytes queued towards one receiver beyond which it is disconnected."""
 

@@ -18,8 +18,6 @@ from .links import DATA_TRACK_LABEL
 from .member import Member
 
 Reason = rtc.RequestResponse.Reason
-DATA_TRACK_BUFFER_BYTES = 262_144
-"""Queued towards one subscriber beyond which packets of data tracks are dropped: two or three large frames."""
 
 
 class DataRouter:
@@ -171,6 +169,4 @@ class DataRouter:
         for member in list(self._members.values()):
             own = track.subscribers.get(member.participant.sid)
             if own is not None and member.is_active:
-                member.links.send_lossy(
-                    now, with_handle(data, own), DATA_TRACK_LABEL, most_buffered=DATA_TRACK_BUFFER_BYTES
-                )
+                member.links.send_lossy(now, with_handle(data, own), DATA_TRACK_LABEL)

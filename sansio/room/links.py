@@ -21,6 +21,7 @@ from ..ids import PeerId
 from ..sdp import Capabilities, Negotiation
 from ..transport import Endpoint
 from .connection import PUBLISHER, SUBSCRIBER, Connection
+from .data_limits import is_late, is_overdue
 
 RELIABLE_LABEL = "_reliable"
 LOSSY_LABEL = "_lossy"
@@ -154,20 +155,23 @@ class Links:
             self._wait(data)
             return True
         connection, channel = found
-        if connection.peer.buffered_bytes(channel) + len(data) > self._config.rtc.datachannel_max_buffered:
+        if is_overdue(now, self._config.rtc, connection.peer, channel, len(data)):
             self._drops[DropReason.DATA_SLOW_RECEIVER] += 1
             return False
         connection.peer.send_data(now, channel, data)
         return True
 
-    def send_lossy(self, now: float, data: bytes, label: str = LOSSY_LABEL, *, most_buffered: int = 65_536) -> None:
+    def send_lossy(self, now: float, data: bytes, label: str = LOSSY_LABEL) -> None:
         """Send unless the receiver lags."""
         found = self._data_channel(label)
         if found is None:
             self._drops[DropReason.DATA_NO_RECEIVER] += 1
             return
         connection, channel = found
-        if connection.peer.buffered_bytes(channel) > most_buffered:
+        rtc = self._config.rtc
+        is_track = label == DATA_TRACK_LABEL
+        latency = rtc.datachannel_data_track_target_latency if is_track else rtc.datachannel_lossy_target_latency
+        if is_late(now, rtc, connection.peer, channel, latency):
             self._drops[DropReason.DATA_SLOW_RECEIVER] += 1
         else:
             connection.peer.send_data(now, channel, data)

@@ -3,6 +3,7 @@
 from .association import Association as Association
 from .chunks import SctpError as SctpError
 from .config import SctpConfig as SctpConfig
+from .congestion import Path as Path
 from .dcep import ChannelType as ChannelType
 from .dcep import DcepError as DcepError
 from .dcep import Ppid as Ppid

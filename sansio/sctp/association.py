@@ -41,7 +41,7 @@ from .chunks import (
     parse_sack,
 )
 from .config import SctpConfig
-from .congestion import RoundTrip
+from .congestion import Path, RoundTrip
 from .events import AssociationClosed, Established, ResetDone, Restarted, SctpEvent, StreamsReset
 from .handshake import Cookie, End, Verdict, answer_init, judge, report_stale
 from .inbound import Inbound, SackState
@@ -267,6 +267,16 @@ class Association:
     def rtt(self) -> float | None:
         """Smoothed round trip in seconds, once measured."""
         return self._round_trip.smoothed or None
+
+    @property
+    def path(self) -> Path | None:
+        """The way to the peer, once its round trip is measured."""
+        rtt, window = self._round_trip.smoothed, self._outbound.window
+        return Path(rtt, window.size_bytes, window.is_unsounded) if rtt else None
+
+    def waiting_bytes(self, stream: int) -> int:
+        """Bytes of a stream that were not sent even once."""
+        return self._outbound.queue.waiting_on(stream)
 
     def buffered_bytes(self, stream: int | None = None) -> int:
         """Bytes queued or not yet acknowledged, of one stream or of all."""

@@ -6,12 +6,26 @@ and losses. Idle decay of the window is left out, since the burst limit does its
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from .config import SctpConfig
 
 _ALPHA = 1 / 8
 _BETA = 1 / 4
 _MIN_VARIANCE = 0.22
 """Seconds above the smoothed round trip that a timeout waits at least, as peers delay SACKs by up to 0.2 (dcsctp)."""
+_NO_THRESHOLD = 1 << 62
+
+
+class Path(NamedTuple):
+    """What is known of the way to the peer."""
+
+    rtt: float
+    """Smoothed, seconds."""
+    window_bytes: int
+    """May be in flight."""
+    is_unsounded: bool
+    """Nothing was lost yet, so the way may carry more than the window says."""
 
 
 class RoundTrip:
@@ -73,13 +87,18 @@ class CongestionWindow:
         """`unit_bytes` is what the RFC calls the MTU: what one full packet adds to the bytes in flight."""
         self._unit_bytes = unit_bytes
         self.size_bytes = config.initial_window_mtus * unit_bytes
-        self._threshold_bytes = 1 << 62
+        self._threshold_bytes = _NO_THRESHOLD
         self._acked_bytes = 0
         self._recover_until = -1
 
     @property
     def is_recovering(self) -> bool:
         return self._recover_until >= 0
+
+    @property
+    def is_unsounded(self) -> bool:
+        """Whether it has never shrunk."""
+        return self._threshold_bytes == _NO_THRESHOLD
 
     def handle_ack(self, acked_bytes: int, cumulative_tsn: int, *, advanced: bool, was_full: bool) -> None:
         """So many bytes were acknowledged for the first time; `was_full` tells whether the window had held the sender."""

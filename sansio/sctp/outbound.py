@@ -379,10 +379,8 @@ class Outbound:
 
     def _abandon(self, message: Outgoing) -> None:
         """Give up all fragments of a message, those never sent included (RFC 3758 §3.5 A3)."""
-        rest = len(message.data) - message.offset
-        if rest:
-            self.queue.drop_current(message)
-            self.queue.release(message.stream, rest)
+        if message.offset < len(message.data):
+            self.queue.drop_rest(message)
             end = _Sent(message, DATA_END, b"", 0.0)
             self._sent[self._next_tsn] = end
             end.state = ABANDONED
@@ -468,11 +466,10 @@ class Outbound:
             message.first_tsn = tsn
             self.queue.begin(message)
         payload = message.data[message.offset : message.offset + size]
-        message.offset += size
         message.last_tsn = tsn
+        self.queue.cut(message, size)
         if message.offset == len(message.data):
             flags |= DATA_END
-            self.queue.finish(message)
             if message.max_retransmits != 0 and not self.queue.has_messages:
                 flags |= DATA_IMMEDIATE  # the last for now: a prompt SACK lets a loss be noticed sooner
         chunk = _Sent(message, flags, payload, now)
@@ -487,8 +484,7 @@ class Outbound:
             self._abandon(message)
             self._advance()
             return
-        self.queue.drop_current(message)
-        self.queue.release(message.stream, len(message.data))
+        self.queue.drop_rest(message)
 
     def _encode(self, tsn: int, chunk: _Sent) -> bytes:
         message = chunk.message

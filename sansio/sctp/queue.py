@@ -49,7 +49,7 @@ class Outgoing:
 
 
 class _Stream:
-    __slots__ = ("buffered_bytes", "held", "is_resetting", "messages", "next_ssn")
+    __slots__ = ("buffered_bytes", "held", "is_resetting", "messages", "next_ssn", "waiting_bytes")
 
     def __init__(self) -> None:
         self.messages: deque[Outgoing] = deque()
@@ -57,6 +57,7 @@ class _Stream:
         self.is_resetting = False
         self.next_ssn = 0
         self.buffered_bytes = 0
+        self.waiting_bytes = 0
 
 
 class SendQueue:
@@ -75,6 +76,7 @@ class SendQueue:
         stream = self._stream(message.stream)
         size = len(message.data)
         stream.buffered_bytes += size
+        stream.waiting_bytes += size
         self.buffered_bytes += size
         if stream.is_resetting:
             stream.held.append(message)
@@ -100,12 +102,20 @@ class SendQueue:
             message.ssn = stream.next_ssn
             stream.next_ssn = (stream.next_ssn + 1) & 0xFFFF
 
-    def finish(self, message: Outgoing) -> None:
-        """Its last chunk is made."""
-        if self._current is message:
+    def cut(self, message: Outgoing, size_bytes: int) -> None:
+        """So much of it went into a chunk."""
+        message.offset += size_bytes
+        self._streams[message.stream].waiting_bytes -= size_bytes
+        if message.offset == len(message.data):
             self._current = None
 
-    drop_current = finish
+    def drop_rest(self, message: Outgoing) -> None:
+        """What of it is in no chunk yet will never be."""
+        rest = len(message.data) - message.offset
+        self._streams[message.stream].waiting_bytes -= rest
+        self.release(message.stream, rest)
+        if self._current is message:
+            self._current = None
 
     def release(self, stream: int, size_bytes: int) -> None:
         """So many bytes were acknowledged or given up."""
@@ -139,6 +149,11 @@ class SendQueue:
     def buffered_on(self, stream: int) -> int:
         known = self._streams.get(stream)
         return 0 if known is None else known.buffered_bytes
+
+    def waiting_on(self, stream: int) -> int:
+        """Bytes of a stream that are in no chunk yet."""
+        known = self._streams.get(stream)
+        return 0 if known is None else known.waiting_bytes
 
     @property
     def has_messages(self) -> bool:

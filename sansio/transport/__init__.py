@@ -5,6 +5,7 @@ from .channels import ChannelMessage as ChannelMessage
 from .channels import ChannelOpened as ChannelOpened
 from .channels import ChannelsDown as ChannelsDown
 from .channels import DataChannels as DataChannels
+from .drain import Drain as Drain
 from .endpoint import Endpoint as Endpoint
 from .events import PeerEvent as PeerEvent
 from .events import PeerState as PeerState

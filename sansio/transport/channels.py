@@ -25,9 +25,11 @@ from ..entropy import Entropy
 from ..errors import DropReason, LocalProtocolError
 from ..sctp.association import Association
 from ..sctp.config import SctpConfig
+from ..sctp.congestion import Path
 from ..sctp.dcep import ACK, DcepError, Open, Ppid, parse
 from ..sctp.events import AssociationClosed, Established, Message, ResetDone, Restarted, SctpEvent, StreamsReset
 from ..sctp.states import AssociationState
+from .drain import Drain
 
 MAX_CHANNELS = 256
 """Open at one time; LiveKit's clients use three."""
@@ -88,7 +90,7 @@ class _Phase(Enum):
 
 
 class _Channel:
-    __slots__ = ("early", "early_bytes", "id", "is_ours", "open", "phase", "stream")
+    __slots__ = ("drain", "early", "early_bytes", "id", "is_ours", "open", "phase", "sent_bytes", "stream")
 
     def __init__(self, channel: int, opening: Open, phase: _Phase, *, stream: int, is_ours: bool) -> None:
         self.id = channel
@@ -98,6 +100,8 @@ class _Channel:
         self.is_ours = is_ours
         self.early: list[tuple[bytes, bool]] = []  # sent before there was a stream
         self.early_bytes = 0
+        self.sent_bytes = 0  # handed to the association
+        self.drain = Drain()
 
 
 class DataChannels:
@@ -105,6 +109,7 @@ class DataChannels:
 
     __slots__ = (
         "_association",
+        "_backlogged",
         "_by_stream",
         "_channels",
         "_config",
@@ -131,6 +136,7 @@ class DataChannels:
         self._max_message_size = max_message_size
         self._channels: dict[int, _Channel] = {}
         self._by_stream: dict[int, _Channel] = {}
+        self._backlogged: dict[int, _Channel] = {}  # those whose drain is being measured
         self._resetting: dict[int, set[str]] = {}  # closing stream to the halves that are still open: "ours", "theirs"
         self._next_channel = 0
         self._next_stream: int | None = None  # known from the start on
@@ -145,6 +151,7 @@ class DataChannels:
     def handle_packet(self, now: float, data: bytes) -> None:
         """The plaintext of one DTLS record."""
         self._association.handle_packet(now, data)
+        self._measure(now)
         self._drain(now)
 
     def handle_timeout(self, now: float) -> None:
@@ -241,6 +248,19 @@ class DataChannels:
             return 0
         return known.early_bytes if known.stream < 0 else self._association.buffered_bytes(known.stream)
 
+    def drain(self, now: float, channel: int) -> Drain | None:
+        """How fast the channel drains, and what waits; None for one that is closed or has no stream yet."""
+        known = self._channels.get(channel)
+        if known is None or known.stream < 0:
+            return None
+        self._sample(now, known)
+        return known.drain
+
+    @property
+    def path(self) -> Path | None:
+        """What all channels together have to share, once it is known."""
+        return self._association.path
+
     def is_open(self, channel: int) -> bool:
         known = self._channels.get(channel)
         return known is not None and known.phase is _Phase.OPEN
@@ -330,6 +350,7 @@ class DataChannels:
             return
         channel = self._add(opening, _Phase.OPEN, stream=stream, is_ours=False)
         self._association.send(now, stream, ACK, ppid=Ppid.DCEP)
+        channel.sent_bytes = len(ACK)
         self._report_open(channel)
         for message in self._take_early(stream):
             self._deliver(channel, message)
@@ -369,6 +390,7 @@ class DataChannels:
         self._is_up = False
         self._channels.clear()
         self._by_stream.clear()
+        self._backlogged.clear()
         self._resetting.clear()
         self._early.clear()
         self._events.append(ChannelsDown(reason))
@@ -388,7 +410,9 @@ class DataChannels:
         channel.stream = self._free_stream()
         channel.phase = _Phase.OPENING
         self._by_stream[channel.stream] = channel
-        self._association.send(now, channel.stream, channel.open.encode(), ppid=Ppid.DCEP)
+        opening = channel.open.encode()
+        self._association.send(now, channel.stream, opening, ppid=Ppid.DCEP)
+        channel.sent_bytes, channel.drain = len(opening), Drain()
         early, channel.early, channel.early_bytes = channel.early, [], 0
         for data, binary in early:
             self._send(now, channel, data, binary)
@@ -398,7 +422,8 @@ class DataChannels:
         ppid = Ppid.BINARY if binary else Ppid.STRING
         if not data:
             data, ppid = b"\0", Ppid.BINARY_EMPTY if binary else Ppid.STRING_EMPTY
-        return self._association.send(
+        self._sample(now, channel)
+        accepted = self._association.send(
             now,
             channel.stream,
             data,
@@ -408,6 +433,24 @@ class DataChannels:
             max_retransmits=opening.max_retransmits,
             lifetime=None if opening.max_lifetime_ms is None else opening.max_lifetime_ms / 1000,
         )
+        if accepted:
+            channel.sent_bytes += len(data)
+            self._sample(now, channel)
+        return accepted
+
+    def _measure(self, now: float) -> None:
+        for channel in list(self._backlogged.values()):
+            self._sample(now, channel)
+
+    def _sample(self, now: float, channel: _Channel) -> None:
+        association, stream = self._association, channel.stream
+        waiting_bytes = association.waiting_bytes(stream)
+        drained_bytes = channel.sent_bytes - association.buffered_bytes(stream)
+        channel.drain.add_sample(now, drained_bytes=drained_bytes, waiting_bytes=waiting_bytes)
+        if waiting_bytes:
+            self._backlogged[channel.id] = channel
+        else:
+            self._backlogged.pop(channel.id, None)
 
     def _free_stream(self) -> int:
         """The next stream of our parity; ids are not used again soon, so that late resets hit nobody."""
@@ -441,6 +484,7 @@ class DataChannels:
     def _forget(self, channel: _Channel) -> None:
         """The channel is gone for its owner."""
         del self._channels[channel.id]
+        self._backlogged.pop(channel.id, None)
         if channel.stream >= 0:
             self._by_stream.pop(channel.stream, None)
         self._events.append(ChannelClosed(channel.id, channel.open.label))

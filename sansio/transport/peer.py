@@ -39,8 +39,9 @@ from ..ids import PeerId, token_word
 from ..kernel import Kernel
 from ..outputs import Address, Transmit
 from ..rtcp import Packet
-from ..sctp import SctpConfig
+from ..sctp import Path, SctpConfig
 from .channels import ChannelClosed, ChannelMessage, ChannelOpened, ChannelsDown, DataChannels
+from .drain import Drain
 from .events import PeerEvent, PeerState, PeerStateChanged
 from .media import Media
 from .streams import ReceiveSection
@@ -365,6 +366,15 @@ class PeerTransport:
     def buffered_bytes(self, channel: int) -> int:
         """Bytes that the peer has not acknowledged; 0 for a channel that is gone."""
         return 0 if self._channels is None else self._channels.buffered_bytes(channel)
+
+    def drain_of(self, now: float, channel: int) -> Drain | None:
+        """How fast a data channel drains; None for one that is gone or was not announced yet."""
+        return None if self._channels is None else self._channels.drain(now, channel)
+
+    @property
+    def data_path(self) -> Path | None:
+        """What all data channels together have to share, once it is known."""
+        return None if self._channels is None else self._channels.path
 
     # Children
 

@@ -12,6 +12,7 @@ from sansio.events import Dropped
 from sansio.sim import Joined, Link, Participant, World
 from sansio.wire import models
 
+CLEAN = Link(latency=0.020)
 HOME = Link(latency=0.020, jitter=0.004, loss=0.01)
 BAD = Link(latency=0.050, jitter=0.020, loss=0.10, reorder=0.05, duplicate=0.02)
 BOTH = pytest.mark.parametrize("single", [True, False], ids=["one connection", "two connections"])
@@ -168,6 +169,86 @@ def test_lossy_data_to_a_slow_receiver_is_dropped_and_not_queued() -> None:
     assert len(carol.messages) > 250
     assert 0 < len(bob.messages) < 150
     assert not bob.is_gone
+
+
+def lateness(seed: str, *, rate_bps: int, latency: float, label: str, link: Link = CLEAN) -> list[float]:
+    """Of what reaches bob behind a bottleneck, seconds from sending to arrival; alice sends twice as much as it carries."""
+    rtc = RtcConfig(datachannel_data_track_target_latency=latency, datachannel_lossy_target_latency=latency)
+    world, (alice, bob) = room_of(seed, "alice", "bob", link=link, config=Config(rtc=rtc))
+    if label == "track":
+        alice.publish_data_track("pose")
+        world.run_until(lambda: bob.data_tracks(alice), deadline=2.0)
+        bob.subscribe_data(bob.data_tracks(alice)["pose"])
+        world.run(0.5)
+    bob.set_link(link, attrs.evolve(link, rate_bps=rate_bps, queue_bytes=10_000))
+    began = world.now
+    for _ in range(400):
+        payload = repr(world.now).encode().ljust(rate_bps // 8 // 50)
+        if label == "track":
+            alice.send_on("pose", payload)
+        else:
+            alice.send(payload, reliable=False)
+        world.run(0.01)
+    world.run(3.0)
+    assert not bob.is_gone
+    arrived = bob.client.inbox.track_packets if label == "track" else bob.messages
+    late = [packet.at - float(packet.payload) for packet in arrived if float(packet.payload) > began + 1.0]
+    assert len(late) > 40, "the link is used"
+    return late
+
+
+@pytest.mark.parametrize("label", ["lossy", "track"])
+@pytest.mark.parametrize(
+    ("rate_bps", "latency", "least", "most"),
+    [
+        pytest.param(2_000_000, 0.1, 0.0, 0.4, id="fast"),
+        pytest.param(2_000_000, 0.5, 0.3, 0.9, id="fast and patient"),
+        pytest.param(400_000, 0.1, 0.0, 0.7, id="slow, where some packets may always wait"),
+        pytest.param(400_000, 0.0, 2.0, 9.0, id="without limit"),
+    ],
+)
+def test_unreliable_data_waits_for_a_slow_receiver_only_so_long(
+    label: str, rate_bps: int, latency: float, least: float, most: float
+) -> None:
+    late = lateness("late", rate_bps=rate_bps, latency=latency, label=label)
+    assert least <= max(late) <= most
+
+
+def test_a_large_frame_on_a_data_track_arrives_whole_though_the_path_is_long() -> None:
+    world, (alice, bob) = room_of("frame", "alice", "bob", link=Link(latency=0.1))
+    alice.publish_data_track("depth")
+    world.run_until(lambda: bob.data_tracks(alice), deadline=2.0)
+    bob.subscribe_data(bob.data_tracks(alice)["depth"])
+    world.run(0.5)
+    for number in range(12):
+        for part in range(3):
+            alice.send_on("depth", bytes([number, part]) + bytes(15_000))
+        world.run(1.0)
+    assert len(bob.data_from(alice)) == 36
+
+
+@pytest.mark.parametrize(
+    ("threshold_bps", "is_sent_away"), [(0, False), (40_000, False), (200_000, True)], ids=["none", "below", "above"]
+)
+def test_a_receiver_slower_than_the_threshold_is_sent_away(threshold_bps: int, is_sent_away: bool) -> None:
+    config = Config(rtc=RtcConfig(datachannel_slow_threshold=threshold_bps))
+    world, (alice, bob) = room_of("threshold", "alice", "bob", link=CLEAN, config=config)
+    bob.set_link(CLEAN, attrs.evolve(CLEAN, rate_bps=100_000))
+    for _ in range(40):
+        alice.send(bytes(6_000))
+        world.run(0.2)
+    world.run(1.0)
+    assert (sum(isinstance(event, Joined) for event in bob.events) > 1) is is_sent_away
+
+
+def test_a_receiver_that_is_sent_little_is_not_too_slow() -> None:
+    config = Config(rtc=RtcConfig(datachannel_slow_threshold=10_000_000))
+    world, (alice, bob) = room_of("little", "alice", "bob", link=CLEAN, config=config)
+    for _ in range(100):
+        alice.send(bytes(500))
+        world.run(0.1)
+    assert len(bob.messages) == 100
+    assert sum(isinstance(event, Joined) for event in bob.events) == 1
 
 
 def test_the_api_sends_data_too() -> None:
