@@ -5,6 +5,9 @@
 A publication holds one `PublishedCodec` for each codec that the client offers it in (usually one; a backup codec makes two).
 Each of these has its own m-section and, once the section is negotiated, its own `TrackReceiver`, to which the streams found
 in that section are added as layers.
+
+Codec regression: once a backup codec's media is there, the publisher's policy may be that everybody is to get that codec, so
+that it need not encode twice. It then comes first among the codecs that subscribers are offered, until its section stops.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from ..sfu import Dynacast, TrackReceiver, spatial_for_rid
 from ..transport import ReceiveSection
 from ..wire import models
 from .connection import extension_ids
-from .track_info import AUDIO, SVC_MIMES, VIDEO, Mode, Source, canonical_mime, kind_name, published_layers
+from .track_info import AUDIO, SVC_MIMES, VIDEO, BackupPolicy, Mode, Source, canonical_mime, kind_name, published_layers
 
 if TYPE_CHECKING:
     from .subscription import Subscription
@@ -69,8 +72,8 @@ class Publication:
     """One track of one publisher."""
 
     __slots__ = (
-        "codecs", "dynacast", "ended", "identity", "info", "is_announced", "participant_sid", "subscribed_told", "subscriptions",
-        "waits_for_packet",
+        "codecs", "dynacast", "ended", "identity", "info", "is_announced", "participant_sid", "regressed_to", "subscribed_told",
+        "subscriptions", "waits_for_packet",
     )  # fmt: skip
 
     def __init__(
@@ -87,6 +90,8 @@ class Publication:
         """Whether the publisher has been told of its first subscriber."""
         self.subscriptions: dict[ParticipantSid, Subscription] = {}
         self.dynacast: Dynacast[ParticipantSid] | None = None
+        self.regressed_to: PublishedCodec | None = None
+        """The backup codec that everybody is to get."""
         self.codecs = [
             PublishedCodec(
                 index,
@@ -128,6 +133,12 @@ class Publication:
         return [codec.receiver for codec in self.codecs if codec.receiver is not None]
 
     @property
+    def sent_codecs(self) -> list[PublishedCodec]:
+        """Those that have a section, the one to prefer first."""
+        sent = [codec for codec in self.codecs if codec.mid is not None and codec.receiver is not None]
+        return sorted(sent, key=lambda codec: codec is not self.regressed_to)
+
+    @property
     def qualities(self) -> tuple[int, ...]:
         """Declared qualities, lowest first; stream i has the i-th (see `track_info`)."""
         declared = tuple(sorted({int(layer.quality) for layer in self.info.layers}))
@@ -152,6 +163,8 @@ class Publication:
         is_svc = codec.video_layer_mode == Mode.MULTIPLE_SPATIAL_LAYERS_PER_STREAM
         added = PublishedCodec(len(self.info.codecs) - 1, codec.cid, codec.mime_type, is_svc)
         self.codecs.append(added)
+        if self.dynacast is not None:
+            self.dynacast.add_codec(codec.mime_type.lower())
         return added
 
     def negotiated(
@@ -184,6 +197,24 @@ class Publication:
             codec.receiver = self._receiver(now, codec, main, kernel, config)
         return changed
 
+    def stopped(self, codec: PublishedCodec) -> None:
+        """The section of `codec` is not sent any more."""
+        codec.mid = None
+        self.info.codecs[codec.index].mid = ""
+        if codec is self.regressed_to:
+            self.regressed_to = None
+
+    def regress(self, room_size: int, threshold: int) -> bool:
+        """Settle on a backup codec whose media has come if policy wants that; True if that is new. Publishers that only prefer
+        it do so in rooms of fewer participants than `threshold` (0: in all)."""
+        policy = self.info.backup_codec_policy
+        is_small = threshold == 0 or room_size < threshold
+        if self.regressed_to is not None or not self.is_video:
+            return False
+        if policy == BackupPolicy.REGRESSION or (policy == BackupPolicy.PREFER_REGRESSION and is_small):
+            self.regressed_to = next((codec for codec in self.sent_codecs if codec.index and codec.streams), None)
+        return self.regressed_to is not None
+
     def bind(
         self, now: float, codec: PublishedCodec, *, rid: str, ssrc: int, rtx_ssrc: int, stream: int, payload_type: int
     ) -> bool:
@@ -191,13 +222,13 @@ class Publication:
         if codec.receiver is None:
             return False
         spatial = 0 if codec.is_svc else spatial_for_rid(rid, published_layers(self.info), codec.rids)
+        changed = not codec.streams  # whether it has media decides who gets it
         codec.streams[stream] = (ssrc, spatial)
         codec.receiver.add_layer(now, spatial, stream, ssrc)
         self._note_levels(now, codec)
-        changed = False
         found = codec.format_of(payload_type)
         if found is not None and not found.is_rtx and not codec.streams.keys() - {stream}:
-            changed = self._set_mime(codec, canonical_mime(self.kind, found.name))
+            changed |= self._set_mime(codec, canonical_mime(self.kind, found.name))
         for layers in (self.info.codecs[codec.index].layers, self.info.layers if codec.index == 0 else ()):
             if spatial < len(layers):
                 layer = layers[spatial]
@@ -259,7 +290,11 @@ class Publication:
         public = self.info.codecs[codec.index]
         if public.mime_type == mime_type and codec.mime_type == mime_type:
             return False
+        if self.dynacast is not None:
+            self.dynacast.rename_codec(codec.mime_type.lower(), mime_type.lower())
         codec.mime_type = public.mime_type = mime_type
+        if codec.receiver is not None:
+            codec.receiver.mime_type = mime_type
         if codec.index == 0:
             self.info.mime_type = mime_type
         if mime_type.lower() in SVC_MIMES and public.video_layer_mode == Mode.MODE_UNUSED:

@@ -46,7 +46,7 @@ class Announced:
 
 @attrs.frozen
 class Changed:
-    """What is said of an announced track changed."""
+    """What is said of an announced track changed, or what it is sent in."""
 
     publication: Publication
 
@@ -308,9 +308,11 @@ class Publisher:
         if assigned is None:
             return
         publication, codec = assigned
-        codec.mid = None
+        publication.stopped(codec)
         if not any(other is publication for other, _ in self._assigned.values()):
             self.unpublish(now, publication, by_server=False)
+        else:
+            self.changed(publication)
 
     # Media
 

@@ -27,13 +27,10 @@ from ..events import (
     RoomFinished,
     RoomStarted,
 )
-from ..events import TrackPublished as TrackPublishedEvent
-from ..events import TrackSubscribed as TrackSubscribedEvent
-from ..events import TrackUnpublished as TrackUnpublishedEvent
 from ..ids import PeerId, RoomName, RoomSid, SessionId, base62
 from ..outputs import Close, Command, Send
 from ..timers import DeadlineHeap
-from ..wire import models, rtc
+from ..wire import models
 from .data_router import DataRouter
 from .links import Links
 from .media import Media
@@ -43,11 +40,8 @@ from .news import News
 from .observers import tell_speakers
 from .options import RoomContext, RoomOptions
 from .participant import DisconnectReason, Participant, State
-from .publication import Publication
-from .publisher import Announced, Changed, Unpublished
 from .rpc import RpcCalls
-from .subscriber import BackupWanted, Bound, Unsubscribed
-from .subscription import Subscription
+from .track_events import drain_tracks
 from .tracks import TrackRouter
 
 CLOSED_REASON_NAMES = {int(DisconnectReason.ROOM_CLOSED): "idle", int(DisconnectReason.ROOM_DELETED): "deleted"}
@@ -178,6 +172,7 @@ class Room:
                 sid=participant.sid,
                 kind=models.ParticipantInfo.Kind.Name(participant.kind).lower(),
                 client=f"{models.ClientInfo.SDK.Name(participant.client.info.sdk)} {participant.client.info.version}".strip(),
+                is_dependent=participant.is_dependent,
             )
         )
         if member.links.subscriber_primary:
@@ -260,9 +255,8 @@ class Room:
         member.is_closed = True
         member.timers.cancel_all()
         member.publisher.close(now)
-        self._drain_publisher(now, member)
         member.subscriber.close(now)
-        self._drain_subscriber(now, member)
+        drain_tracks(now, self, member)
         self.data.leave(member)
         self.gone_peers += [connection.peer.id for connection in member.links]
         member.links.close(now)
@@ -373,8 +367,7 @@ class Room:
         return commands
 
     def _drain_member(self, now: float, member: Member) -> None:
-        self._drain_publisher(now, member)
-        self._drain_subscriber(now, member)
+        drain_tracks(now, self, member)
         for connection in member.links:
             if not connection.is_registered:
                 connection.is_registered = True
@@ -401,77 +394,6 @@ class Room:
             participant.outbox.is_open = False
             member.session_closing = False
         return commands
-
-    def _drain_publisher(self, now: float, member: Member) -> None:
-        for event in member.publisher.poll_events():
-            match event:
-                case Announced(publication):
-                    self._announced(now, member, publication)
-                case Changed(publication):
-                    member.participant.set_tracks(member.publisher.infos)
-                    self.announce(now, member, urgent=True)
-                    self.tracks.changed(now, publication)
-                    self.media.drain_publication(now, publication)
-                case Unpublished(publication=publication, by_server=by_server):
-                    self._unpublished(now, member, publication, by_server)
-
-    def _announced(self, now: float, member: Member, publication: Publication) -> None:
-        was_publisher = member.participant.is_publisher
-        member.participant.set_tracks(member.publisher.infos)
-        self.announce(now, member, urgent=True)
-        self.news.flush(now)  # subscribers must know the track before it is offered to them
-        self._events.append(
-            TrackPublishedEvent(
-                room=self.options.name,
-                identity=member.participant.identity,
-                track=publication.sid,
-                kind=publication.kind,
-                mime_type=publication.info.mime_type,
-            )
-        )
-        if not was_publisher:
-            self.news.count_changed(now)
-        self.tracks.offer(now, publication)
-        self.media.start_watches(now)
-        self.media.drain_publication(now, publication)
-
-    def _unpublished(self, now: float, member: Member, publication: Publication, by_server: bool) -> None:
-        participant = member.participant
-        if by_server and participant.client.wants_track_unpublished:
-            message = rtc.TrackUnpublishedResponse(track_sid=publication.sid)
-            participant.outbox.send(rtc.SignalResponse(track_unpublished=message))
-        self.tracks.unpublished(now, publication)
-        self.media.forget_publication(publication)
-        participant.set_tracks(member.publisher.infos)
-        if not member.is_closed:
-            self.announce(now, member, urgent=True)
-        self._events.append(
-            TrackUnpublishedEvent(room=self.options.name, identity=participant.identity, track=publication.sid)
-        )
-
-    def _drain_subscriber(self, now: float, member: Member) -> None:
-        for event in member.subscriber.poll_events():
-            match event:
-                case Bound(subscription):
-                    self._bound(now, member, subscription)
-                case BackupWanted(subscription=subscription, mime_type=mime_type):
-                    self.tracks.wants_backup(now, subscription, mime_type, member.subscriber.initial_quality)
-                    self.media.drain_publication(now, subscription.publication)
-                case Unsubscribed(subscription):
-                    self.media.forget_subscription(subscription)
-                    self.tracks.unwanted(now, subscription)
-                    self.media.drain_publication(now, subscription.publication)
-
-    def _bound(self, now: float, member: Member, subscription: Subscription) -> None:
-        publication = subscription.publication
-        self.tracks.bound(publication, member)
-        owner = self._by_sid.get(publication.participant_sid)
-        if owner is not None:
-            self.touch(owner)
-        self._events.append(
-            TrackSubscribedEvent(room=self.options.name, identity=member.participant.identity, track=publication.sid)
-        )
-        self.media.bound(now, member, subscription)
 
     # Time
 
@@ -566,6 +488,10 @@ class Room:
 
     def member(self, identity: str) -> Member | None:
         return self.members.get(identity)
+
+    def observe(self, event: Event) -> None:
+        """Something happened that observers are to see."""
+        self._events.append(event)
 
     def poll_events(self) -> list[Event]:
         events, self._events = self._events, []

@@ -305,16 +305,30 @@ class Subscriber:
         backup = choose_backup(subscription.publication, section)
         if backup is not None:
             self._events.append(BackupWanted(subscription=subscription, mime_type=backup))
-        elif any(codec.receiver is not None for codec in subscription.publication.codecs):
+        elif subscription.publication.sent_codecs:
             subscription.failed = True
             self._send_error(subscription.sid, SubscriptionError.SE_CODEC_UNSUPPORTED)
 
-    def retry(self, now: float, connection: Connection, subscription: Subscription) -> None:
-        """The track has come in another codec."""
+    def rebind(self, now: float, connection: Connection, subscription: Subscription) -> DownTrack | None:
+        """The track is sent in another codec: follow the one that fits best. Returns a down track that this touched."""
         section = connection.negotiation.section(subscription.mid or "")
-        if section is not None and choose_binding(subscription.publication, section) is not None:
+        session = connection.peer.session
+        if section is None or session is None:
+            return None
+        down_track = subscription.down_track
+        binding = choose_binding(subscription.publication, section)
+        if binding is None:
+            if down_track is None:
+                return None
+            subscription.unbind(now)
+            self._cannot_bind(subscription, section)
+        elif down_track is None:
             subscription.failed = False
             self.bind_all(now, connection)
+            return None
+        elif not subscription.follow(now, binding, section, session):
+            return None
+        return down_track
 
     def _send_error(self, sid: str, error: int) -> None:
         response = rtc.SubscriptionResponse(track_sid=sid, err=error)  # type: ignore[arg-type]

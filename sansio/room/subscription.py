@@ -39,7 +39,7 @@ class Subscription:
     """One track for one subscriber."""
 
     __slots__ = (
-        "codec", "down_track", "failed", "mid", "negotiated", "outgoing", "publication", "settings", "since",
+        "_binding", "down_track", "failed", "mid", "negotiated", "outgoing", "publication", "settings", "since",
         "subscriber", "was_bound",
     )  # fmt: skip
 
@@ -50,7 +50,7 @@ class Subscription:
         self.settings: rtc.UpdateTrackSettings | None = None
         self.mid: str | None = None
         self.negotiated = False
-        self.codec: PublishedCodec | None = None
+        self._binding: Binding | None = None
         self.down_track: DownTrack | None = None
         self.was_bound = False
         self.failed = False
@@ -60,6 +60,11 @@ class Subscription:
     @property
     def sid(self) -> TrackSid:
         return self.publication.sid
+
+    @property
+    def codec(self) -> PublishedCodec | None:
+        """The codec that is forwarded, or was last."""
+        return None if self._binding is None else self._binding.codec
 
     @property
     def is_disabled(self) -> bool:
@@ -91,21 +96,11 @@ class Subscription:
         """Start to forward."""
         receiver = binding.codec.receiver
         assert receiver is not None  # choose_binding looks for codecs that have one
-        leg = Leg(
-            session=session,
-            ssrc=self.outgoing.ssrc,
-            payload_types=binding.payload_types,
-            mode=binding.mode,
-            clock_rate=binding.clock_rate,
-            extensions=extension_ids(section.extensions, section.allow_mixed),
-            rtx_ssrc=self.outgoing.rtx_ssrc if binding.rtx_payload_types else 0,
-            rtx_payload_types=binding.rtx_payload_types,
-        )
-        self.codec = binding.codec
+        self._binding = binding
         self.down_track = DownTrack(
             kernel=kernel,
             receiver=receiver,
-            leg=leg,
+            leg=self._leg(binding, section, session),
             layers=published_layers(self.publication.info),
             mid=section.mid,
             cname=self.outgoing.cname,
@@ -116,6 +111,28 @@ class Subscription:
             self.down_track.set_publisher_muted(now, True)
         self.down_track.set_wanted(now, self.wanted(initial))
         return self.down_track
+
+    def follow(self, now: float, binding: Binding, section: NegotiatedSection, session: int) -> bool:
+        """Forward that instead; False if it is what is forwarded already."""
+        receiver = binding.codec.receiver
+        assert receiver is not None  # as in bind
+        if self.down_track is None or binding == self._binding:
+            return False
+        self._binding = binding
+        self.down_track.set_receiver(now, receiver, self._leg(binding, section, session))
+        return True
+
+    def _leg(self, binding: Binding, section: NegotiatedSection, session: int) -> Leg:
+        return Leg(
+            session=session,
+            ssrc=self.outgoing.ssrc,
+            payload_types=binding.payload_types,
+            mode=binding.mode,
+            clock_rate=binding.clock_rate,
+            extensions=extension_ids(section.extensions, section.allow_mixed),
+            rtx_ssrc=self.outgoing.rtx_ssrc if binding.rtx_payload_types else 0,
+            rtx_payload_types=binding.rtx_payload_types,
+        )
 
     def unbind(self, now: float) -> None:
         """Stop to forward; the section stays placed."""
@@ -140,10 +157,8 @@ def new_outgoing(publication: Publication, entropy: Entropy, taken: set[int], *,
 
 
 def choose_binding(publication: Publication, section: NegotiatedSection) -> Binding | None:
-    """The first published codec that the subscriber's section can carry; None if there is none."""
-    for codec in publication.codecs:
-        if codec.receiver is None or codec.mid is None:
-            continue
+    """The first codec in which the track is sent that the subscriber's section can carry; None if there is none."""
+    for codec in publication.sent_codecs:
         binding = _binding(publication, codec, section)
         if binding is not None:
             return binding
@@ -153,7 +168,7 @@ def choose_binding(publication: Publication, section: NegotiatedSection) -> Bind
 def choose_backup(publication: Publication, section: NegotiatedSection) -> str | None:
     """The first codec that the publisher has named, does not send, and that the section can carry."""
     formats = {f"{section.kind}/{f.name}".lower() for f in section.codecs if not f.is_rtx}
-    waiting = (codec.mime_type for codec in publication.codecs if codec.receiver is None)
+    waiting = (codec.mime_type for codec in publication.codecs if codec.mid is None)
     return next((mime for mime in waiting if mime.lower() in formats), None)
 
 
@@ -163,13 +178,19 @@ def _binding(publication: Publication, codec: PublishedCodec, section: Negotiate
     main = next((f for f in sources if _is_mime(publication.kind, f, codec.mime_type)), None)
     if main is None:
         return None
-    mode = _mode(codec, main)
-    if main.payload_type not in payload_types:
-        opus = next((f for f in section.codecs if f.name.lower() == "opus"), None)
-        if main.name.lower() != "red" or opus is None or is_encrypted(publication.info):
-            return None
+    mode = _mode(main)
+    red = next((f for f in sources if f.name.lower() == "red"), None)
+    opus = next((f for f in section.codecs if f.name.lower() == "opus"), None)
+    if (
+        red is not None
+        and red.payload_type not in payload_types
+        and opus is not None
+        and not is_encrypted(publication.info)
+    ):
         mode = LegMode.RED_TO_OPUS
-        payload_types[main.payload_type] = opus.payload_type
+        payload_types[red.payload_type] = opus.payload_type
+    if main.payload_type not in payload_types:
+        return None
     targets = set(payload_types.values())
     rtx = {f.apt: f.payload_type for f in section.codecs if f.apt is not None and f.apt in targets}
     return Binding(
@@ -177,7 +198,7 @@ def _binding(publication: Publication, codec: PublishedCodec, section: Negotiate
     )
 
 
-def _mode(codec: PublishedCodec, main: Format) -> LegMode:
+def _mode(main: Format) -> LegMode:
     name = main.name.lower()
     if name == "vp8":
         return LegMode.VP8

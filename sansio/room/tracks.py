@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..sfu import QualitiesChanged, Quality
+from ..sfu import DownTrack, QualitiesChanged, Quality
 from ..wire import models, rtc
 from .member import Member
 from .permission import Audience
@@ -85,13 +85,19 @@ class TrackRouter:
             if publication.sid not in member.subscriber.subscriptions:
                 self._settle(now, member, publication)
 
-    def changed(self, now: float, publication: Publication) -> None:
-        """Another codec of a track has come: bind those who waited for it."""
+    def changed(self, now: float, publication: Publication) -> list[DownTrack]:
+        """What a track is sent in may have changed: give every subscriber the codec that fits best. Returns down tracks that
+        this touched."""
+        touched = []
         for sid, subscription in publication.subscriptions.items():
             member = self._by_sid.get(sid)
-            if member is not None and member.links.sending is not None and subscription.down_track is None:
-                member.subscriber.retry(now, member.links.sending, subscription)
-                self._touch(member)
+            if member is None or member.links.sending is None:
+                continue
+            down_track = member.subscriber.rebind(now, member.links.sending, subscription)
+            self._touch(member)
+            if down_track is not None:
+                touched.append(down_track)
+        return touched
 
     # Requests
 
@@ -139,11 +145,13 @@ class TrackRouter:
     def bound(self, publication: Publication, subscriber: Member) -> None:
         """Media flows to a subscriber; the publisher is told of the first one that is not hidden."""
         publisher = self._by_sid.get(publication.participant_sid)
-        if publication.subscribed_told or publisher is None or subscriber.participant.is_hidden:
+        if publisher is None:
             return
-        publication.subscribed_told = True
-        message = rtc.TrackSubscribed(track_sid=publication.sid)
-        publisher.participant.outbox.send(rtc.SignalResponse(track_subscribed=message))
+        self._touch(publisher)
+        if not publication.subscribed_told and not subscriber.participant.is_hidden:
+            publication.subscribed_told = True
+            message = rtc.TrackSubscribed(track_sid=publication.sid)
+            publisher.participant.outbox.send(rtc.SignalResponse(track_subscribed=message))
 
     def wanted(self, now: float, subscription: Subscription, quality: Quality) -> None:
         """A subscriber needs a video track in up to that quality."""

@@ -202,24 +202,30 @@ class DownTrack:
         self._decide(now)
 
     def set_receiver(self, now: float, receiver: TrackReceiver, leg: Leg | None = None) -> None:
-        """Follow another codec of the same track; `leg` is the leg's data for it, with the same session and SSRC."""
-        if self._is_closed or receiver is self._receiver:
+        """Follow another codec of the same track, or another in the same place; `leg` is the leg's data for it, with the same
+        session and SSRC."""
+        if self._is_closed:
             return
         wanted = _spatial_of(self._wanted)
         self._stop()
         self._receiver.detach(self)
         self._receiver.change_demand(wanted, -1)
         if leg is not None:
-            self.set_leg(leg)
+            self._replace_leg(leg)
         self._receiver = receiver
         receiver.attach(self)
         receiver.change_demand(-1, wanted)
         self._is_muted = receiver.is_muted
+        self._max_told = -1  # what was told was about the codec before
         self._decide(now)
+        self._tell_max()
 
     def set_leg(self, leg: Leg) -> None:
         """Replace the leg's data (renegotiated payload types, extensions); the ceilings in force stay."""
-        self._leg = attrs.evolve(leg, max_spatial=self._leg.max_spatial, max_temporal=self._leg.max_temporal)
+        self._replace_leg(attrs.evolve(leg, max_spatial=self._leg.max_spatial, max_temporal=self._leg.max_temporal))
+
+    def _replace_leg(self, leg: Leg) -> None:
+        self._leg = leg
         if self._leg_stats() is None:
             return
         self._kernel.set_leg(self._slot, self._leg)

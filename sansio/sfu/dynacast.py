@@ -1,9 +1,9 @@
 """What a publisher is told to send: the highest layer that any subscriber needs, per codec of a track.
 
-Subscribers report here what they need; the machine says when the publisher has to hear of it. A raise is told at once, as
-someone waits for it. A fall waits for a few seconds, since viewers scroll and come back. Ten seconds after the track was
-published the state is told in any case, so that a track that nobody watches is switched off. While the publisher is muted
-nothing is told; all is repeated afterwards.
+A subscriber gets one codec of a track at a time, and reports here what it needs of it; the machine says when the publisher
+has to hear of it. A raise is told at once, as someone waits for it. A fall waits for a few seconds, since viewers scroll and
+come back. Ten seconds after the track was published the state is told in any case, so that a track that nobody watches is
+switched off. While the publisher is muted nothing is told; all is repeated afterwards.
 
 Nudges. libwebrtc starts its top layers only when it has found the bandwidth for them. It looks for that by probes in the first
 second of a connection; a camera that comes a moment later than that finds them wasted (on packets of a microphone, which
@@ -49,12 +49,11 @@ class Dynacast(Generic[S]):
     """One published video track. `S` is whatever names a subscriber."""
 
     __slots__ = (
-        "_disabled", "_events", "_is_muted", "_lacking", "_needs", "_nudges", "_pause_delay", "_timers", "_told",
+        "_events", "_is_muted", "_lacking", "_needs", "_nudges", "_pause_delay", "_timers", "_told",
     )  # fmt: skip
 
     def __init__(self, now: float, codecs: tuple[str, ...] = (), *, pause_delay: float = PAUSE_DELAY) -> None:
         self._needs: dict[str, dict[S, Quality]] = {codec: {} for codec in codecs}
-        self._disabled: set[str] = set()
         self._told: dict[str, int] = {}  # codec: levels needed, 0 for none
         self._is_muted = False
         self._lacking: dict[str, int] = {}  # lower-case codec that lacks upper levels: how many are sent
@@ -65,16 +64,15 @@ class Dynacast(Generic[S]):
         self._timers.set(DynacastTimer.FIRST, now + FIRST_EVALUATION)
 
     def set_subscriber(self, now: float, subscriber: S, codec: str, quality: Quality | None) -> None:
-        """The highest quality that `subscriber` needs of `codec`; None or OFF: nothing (it left, or wants nothing)."""
+        """The highest quality that `subscriber` needs of `codec`, and so of no other; None or OFF: nothing (it left, or wants
+        nothing)."""
         needs = self._needs.setdefault(codec, {})
-        if quality is None or quality is Quality.OFF:
-            if needs.pop(subscriber, None) is None:
-                return
-        elif needs.get(subscriber) == quality:
-            return
-        else:
+        moved = [other.pop(subscriber, None) for other in self._needs.values() if other is not needs]
+        before = needs.pop(subscriber, None)
+        if quality is not None and quality is not Quality.OFF:
             needs[subscriber] = quality
-        self._evaluate(now)
+        if needs.get(subscriber) != before or any(other is not None for other in moved):
+            self._evaluate(now)
 
     def remove_subscriber(self, now: float, subscriber: S) -> None:
         """Nothing is needed for `subscriber` in any codec."""
@@ -98,10 +96,22 @@ class Dynacast(Generic[S]):
         if self._nudges < len(NUDGE_AFTER):
             self._timers.set_if_unset(DynacastTimer.NUDGE, now + NUDGE_AFTER[self._nudges])
 
-    def disable_codec(self, codec: str) -> None:
-        """Tell the publisher to stop `codec` whoever needs it: everybody moves to another (codec regression)."""
-        if codec in self._needs and codec not in self._disabled:
-            self._disabled.add(codec)
+    def rename_codec(self, old: str, new: str) -> None:
+        """What was announced as one codec comes as another: what is needed of it stays needed, under the new name."""
+        if old == new or old not in self._needs:
+            return
+        needs = self._needs.pop(new, {}) | self._needs[old]
+        # The publisher reads the first entry as that of its main codec, so the place in the order is kept.
+        self._needs = {new if codec == old else codec: needs if codec == old else n for codec, n in self._needs.items()}
+        for levels in (self._told, self._lacking):
+            if old in levels:
+                levels[new] = max(levels.pop(old), levels.get(new, 0))
+        if self._told:
+            self._tell(hold=True)
+
+    def settle(self) -> None:
+        """Tell what fell now, without the wait: subscribers have moved to another codec for good (codec regression)."""
+        if self._told and self._told != self._current():
             self._tell()
 
     def set_muted(self, muted: bool) -> None:
@@ -139,7 +149,7 @@ class Dynacast(Generic[S]):
     def max_quality(self, codec: str) -> Quality:
         """The highest that any subscriber needs, OFF if none."""
         needs = self._needs.get(codec)
-        return max(needs.values()) if needs and codec not in self._disabled else Quality.OFF
+        return max(needs.values()) if needs else Quality.OFF
 
     def _levels(self, codec: str) -> int:
         quality = self.max_quality(codec)

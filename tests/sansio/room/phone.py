@@ -16,7 +16,7 @@ from sansio.config import RtcConfig
 from sansio.dtls import Certificate, DtlsRole
 from sansio.entropy import SeededEntropy, random_bits
 from sansio.ice import Candidate, Role
-from sansio.kernel import PureKernel
+from sansio.kernel import PureKernel, StreamStats
 from sansio.kernel.srtp import Srtp, ffi, lib
 from sansio.outputs import Address
 from sansio.room.publication import receive_section
@@ -49,6 +49,8 @@ CERTIFICATE = Certificate.generate(1_700_000_000.0)
 LABELS = (("_lossy", False, 0), ("_reliable", True, None), ("_data_track", False, 0))
 KEY_FRAME = b"\x10\x00\x00\x00\x9d\x01\x2a\x40\x01\xf0\x00" + bytes(20)
 """VP8, 320x240."""
+VP9_KEY_FRAME = b"\x0c" + bytes(20)
+"""Of one layer, whole."""
 DELTA_FRAME = b"\x10\x01\x00\x00" + bytes(20)
 T = TypeVar("T")
 
@@ -179,13 +181,14 @@ class Published:
         self._number = 100
         self.timestamp = 10_000
 
-    def send(self, frames: int = 1, *, key: bool = True, level: int = 10, rids: Sequence[str] | None = None) -> None:
-        """Frames of one packet each, on every encoding or on those named."""
+    def send(self, frames: int = 1, *, key: bool = True, level: int = 10, rids: Sequence[str] | None = None,
+             codec: str = "") -> None:  # fmt: skip
+        """Frames of one packet each, on every encoding or on those named, in the first codec agreed or in that named."""
         section = self.connection.negotiation.section(self.mid)
         assert section is not None
-        payload_type = section.codecs[0].payload_type
-        if self.kind == "audio":
-            payload_type = next(codec.payload_type for codec in section.codecs if codec.name == "opus")
+        name = "opus" if self.kind == "audio" else codec or section.codecs[0].name
+        payload_type = next(codec.payload_type for codec in section.codecs if codec.name == name)
+        picture = VP9_KEY_FRAME if name == "VP9" else KEY_FRAME if key else DELTA_FRAME
         for _ in range(frames):
             self._number += 1
             self.timestamp += 960 if self.kind == "audio" else 3000
@@ -197,7 +200,7 @@ class Published:
                     elements.append((section.extensions[RID], self.rids[index].encode()))
                 if self.kind == "audio":
                     elements.append((section.extensions[AUDIO_LEVEL], encode_audio_level(True, level)))
-                payload = b"opus frame" if self.kind == "audio" else KEY_FRAME if key else DELTA_FRAME
+                payload = b"opus frame" if self.kind == "audio" else picture
                 packet = encode_packet(
                     payload_type=payload_type,
                     sequence_number=self._number & 0xFFFF,
@@ -369,6 +372,13 @@ class Phone:
 
     def received(self, sid: str) -> int:
         """Packets received of a track so far, over all streams that carried it."""
+        return sum(stats.packets for stats in self._streams(sid))
+
+    def missed(self, sid: str) -> int:
+        """Sequence numbers of a track that were passed over."""
+        return sum(stats.expected - stats.received for stats in self._streams(sid))
+
+    def _streams(self, sid: str) -> list[StreamStats]:
         receiving = self.publisher if self.is_single else self.subscriber
         mids = {mid for mid, track in self.tracks.items() if track == sid}
         streams = {
@@ -376,4 +386,4 @@ class Phone:
             for connection, event in self.events
             if connection is receiving and isinstance(event, StreamBound) and event.mid in mids
         }
-        return sum(receiving.kernel.stream_stats(stream).packets for stream in streams) if receiving else 0
+        return [receiving.kernel.stream_stats(stream) for stream in streams] if receiving else []

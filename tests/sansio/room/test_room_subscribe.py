@@ -614,7 +614,8 @@ def test_a_backup_codec_serves_who_lacks_the_first() -> None:
     bob = rig.join("bob", media=True, mimes=("video/VP8", "audio/opus"))
     rig.run(0.5)
     codecs = [rtc.SimulcastCodec(codec="vp9", cid="cam"), rtc.SimulcastCodec(codec="vp8")]
-    alice.publish("cam", "video", preferred=("video/VP9",), simulcast_codecs=codecs)
+    policy = models.BackupCodecPolicy.SIMULCAST
+    alice.publish("cam", "video", preferred=("video/VP9",), simulcast_codecs=codecs, backup_codec_policy=policy)
     rig.run(0.5)
     (sid,) = alice.track_sids
     assert bob.of("subscription_response") == []

@@ -89,15 +89,60 @@ def test_a_raise_does_not_hasten_the_fall_of_another_codec() -> None:
     assert dynacast.max_quality("video/H264") is OFF
 
 
-def test_a_codec_given_up_is_off_whoever_wants_it() -> None:
+def test_a_subscriber_needs_one_codec_at_a_time() -> None:
     dynacast = watched()
-    dynacast.add_codec("video/H264")
+    dynacast.set_subscriber(2.0, "bob", "video/H264", MEDIUM)
+    assert told(dynacast) == [(THREE, TWO)]
+    assert at_deadline(dynacast) == 2.0 + PAUSE_DELAY
+    assert told(dynacast) == [(NONE, TWO)]
+
+
+def test_the_fall_of_a_codec_that_was_given_up_can_be_told_at_once() -> None:
+    dynacast = watched()
+    dynacast.settle()
+    assert told(dynacast) == []
     dynacast.set_subscriber(2.0, "bob", "video/H264", HIGH)
     told(dynacast)
-    dynacast.disable_codec("video/VP8")
-    dynacast.disable_codec("video/VP8")
-    dynacast.disable_codec("video/unheard")
+    dynacast.settle()
+    dynacast.settle()
     assert told(dynacast) == [(NONE, THREE)]
+    assert dynacast.poll_timeout() == FIRST_EVALUATION
+
+
+def test_nothing_is_settled_before_anything_was_told() -> None:
+    dynacast: Dynacast[str] = Dynacast(0.0, ("video/VP8",))
+    dynacast.settle()
+    assert told(dynacast) == []
+
+
+def test_a_renamed_codec_keeps_its_needs_and_its_place() -> None:
+    dynacast = watched("video/vp9")
+    dynacast.set_subscriber(2.0, "carol", "video/h264", LOW)
+    told(dynacast)
+    dynacast.note_levels(2.0, "video/vp9", 1, 3)
+    dynacast.rename_codec("video/vp9", "video/av1")
+    assert dynacast.poll_events() == [QualitiesChanged((("video/av1", THREE), ("video/h264", ONE)))]
+    dynacast.handle_timeout(2.0 + NUDGE_AFTER[0])
+    assert dynacast.poll_events() == [QualitiesChanged((("video/av1", ONE), ("video/h264", ONE)))]
+    dynacast.remove_subscriber(3.0, "bob")
+    assert dynacast.max_quality("video/av1") is OFF
+
+
+def test_a_codec_renamed_to_one_that_is_there_takes_over_its_needs() -> None:
+    dynacast = watched("video/vp9")
+    dynacast.set_subscriber(2.0, "carol", "video/h264", MEDIUM)
+    told(dynacast)
+    dynacast.rename_codec("video/vp9", "video/h264")
+    assert dynacast.poll_events() == [QualitiesChanged((("video/h264", THREE),))]
+
+
+def test_a_rename_is_not_told_before_anything_was() -> None:
+    dynacast: Dynacast[str] = Dynacast(0.0, ("video/vp9",))
+    dynacast.rename_codec("video/vp9", "video/av1")
+    dynacast.rename_codec("video/vp9", "video/h264")
+    dynacast.rename_codec("video/av1", "video/av1")
+    assert dynacast.codecs == ("video/av1",)
+    assert told(dynacast) == []
 
 
 def test_a_muted_publisher_hears_nothing_and_then_everything() -> None:
