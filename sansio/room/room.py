@@ -172,7 +172,6 @@ class Room:
                 sid=participant.sid,
                 kind=models.ParticipantInfo.Kind.Name(participant.kind).lower(),
                 client=f"{models.ClientInfo.SDK.Name(participant.client.info.sdk)} {participant.client.info.version}".strip(),
-                is_dependent=participant.is_dependent,
             )
         )
         if member.links.subscriber_primary:
