@@ -64,6 +64,7 @@ class LimitConfig:
     num_tracks: int = 0
     """Published tracks on this node beyond which joins are refused with 503."""
     bytes_per_sec: float = 0
+    """Bytes in and out, averaged over ten seconds, beyond which joins are refused with 503."""
     subscription_limit_video: int = 0
     subscription_limit_audio: int = 0
     # Not LiveKit's: bounds on what one peer can make this server hold.

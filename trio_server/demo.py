@@ -37,7 +37,7 @@ def routes(static: Path, keys: Mapping[str, str] | None) -> list[BaseRoute]:
         return [*tokens, Route("/demo", _not_built), Route("/demo/", _not_built)]
     return [
         *tokens,
-        Route("/demo", lambda request: RedirectResponse(request.url.replace(path="/demo/"))),
+        Route("/demo", lambda request: RedirectResponse(_below(request))),
         Mount("/demo", app=StaticFiles(directory=static, html=True)),
     ]
 
@@ -51,6 +51,11 @@ def guest(issuer: str, room: str, *, wallclock: float) -> Claims:
     """What an invitation says."""
     grant = VideoGrant(room_join=True, room=room, can_update_own_metadata=True)
     return Claims(issuer=issuer, identity=GUEST, video=grant, expires_at=wallclock + TOKEN_SECONDS)
+
+
+def _below(request: Request) -> str:
+    """The page itself. Without a host, since behind a proxy neither scheme nor host are those of the browser."""
+    return f"demo/?{request.url.query}" if request.url.query else "demo/"
 
 
 class _Tokens:

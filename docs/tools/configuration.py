@@ -63,7 +63,7 @@ MEANINGS = {
 """For keys whose field says nothing of itself, or not enough without its neighbours."""
 
 UNUSED = (
-    "video.codec_regression_threshold", "limit.bytes_per_sec",
+    "video.codec_regression_threshold",
 )  # fmt: skip
 """Keys that are read and checked, but that nothing acts on yet."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import attrs
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
@@ -17,7 +18,7 @@ from ..room import Rooms, RpcResult
 from .dispatch import DispatchService
 from .rooms import RoomService, rpc_reply
 from .services import ABSENT, refuse_absent
-from .twirp import PREFIX, Call, Method, bad_route, decode, encode_refusal, encode_reply
+from .twirp import PREFIX, Call, Method, bad_route, decode, encode_refusal, encode_reply, timeout_of
 
 PAGE_NOT_FOUND = b"404 page not found\n"
 
@@ -64,7 +65,7 @@ class Api:
         if known is None and method not in ABSENT.get(service, ()):
             raise bad_route(request, f'no handler for path "{request.path}"')
         message, is_json = decode(request, Empty if known is None else known[0])
-        call = Call(ref=call.ref, claims=call.claims, message=message, is_json=is_json, method=call.method)
+        call = attrs.evolve(call, message=message, is_json=is_json, timeout_ms=timeout_of(request))
         if known is None:
             refuse_absent(service, method, call)
             return []

@@ -10,7 +10,8 @@ from ..errors import Refusal
 from ..ids import TrackSid
 from ..room import Action, DisconnectReason, Member, Room, Rooms, RpcResult
 from ..room.data import from_server
-from ..signalling import metadata_excess
+from ..room.rpc import DEFAULT_RESPONSE_TIMEOUT_MS, MAX_PAYLOAD_BYTES
+from ..signalling import check_node, metadata_excess
 from ..wire import models, rtc
 from ..wire import room as wire
 from .grants import grant_of, require, require_admin
@@ -57,6 +58,7 @@ class RoomService:
         known = self._rooms.get(request.name)
         if known is not None:
             return known.room_info()
+        check_node(now, self._rooms)
         room = self._rooms.open(now, self._rooms.options_for(request.name, request, preset=request.room_preset))
         self._dispatches.room_made(now, room.sid, room.name, request.agents)
         return room.room_info()
@@ -157,8 +159,10 @@ class RoomService:
         excess = metadata_excess(
             limit, request.name, request.metadata, request.attributes, member.participant.attributes
         )
-        if excess:
-            raise Refusal("invalid_argument", excess)
+        if excess is not None:
+            one = excess.argument.removesuffix("s")  # LiveKit's texts have "attribute size"
+            text = f"{one} {excess.measure} exceeds limits {excess.most}"
+            raise Refusal("invalid_argument", text, meta={"argument": excess.argument})
         room.update_participant(
             now,
             member,
@@ -221,10 +225,13 @@ class RoomService:
         if not request.destination_identity:
             raise Refusal("invalid_argument", "destination identity is required")
         room, member = self._member(request.room, request.destination_identity)
-        if len(request.payload.encode()) > 15_360:
+        if len(request.payload.encode()) > MAX_PAYLOAD_BYTES:
             raise Refusal("invalid_argument", "RpcError 1402: Request payload too large")
         identity = member.participant.identity
-        room.perform_rpc(now, call.ref, identity, request.method, request.payload, request.response_timeout_ms)
+        timeout_ms = request.response_timeout_ms or DEFAULT_RESPONSE_TIMEOUT_MS
+        if call.timeout_ms is not None:
+            timeout_ms = min(timeout_ms, call.timeout_ms)
+        room.perform_rpc(now, call.ref, identity, request.method, request.payload, timeout_ms)
         self._rooms.touch(room)
 
     # Finding

@@ -32,6 +32,8 @@ class Call:
     is_json: bool
     method: str
     """Service and method."""
+    timeout_ms: int | None = None
+    """How long the caller waits, if it says so. For calls that are not answered at once."""
 
 
 Reply: TypeAlias = Message | None
@@ -53,6 +55,12 @@ def encode_refusal(ref: int, refusal: Refusal) -> Respond:
 
 def bad_route(request: HttpRequest, message: str) -> Refusal:
     return Refusal("bad_route", message, meta={"twirp_invalid_route": f"{request.method} {request.path}"})
+
+
+def timeout_of(request: HttpRequest) -> int | None:
+    """The caller's `X-Twirp-Timeout-Ms`; None if it has none that is a number above 0."""
+    text = request.headers.get("x-twirp-timeout-ms", "").strip()
+    return int(text) or None if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
 def decode(request: HttpRequest, message_type: type[Message]) -> tuple[Message, bool]:

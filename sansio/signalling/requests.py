@@ -7,7 +7,7 @@ change (`pong`, `request_response`) go to the member's outbox, in order with eve
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from google.protobuf.message import Message
 
@@ -118,24 +118,35 @@ def _update_metadata(now: float, room: Room, member: Member, update: rtc.UpdateP
     excess = metadata_excess(
         room.context.config.limit, update.name, update.metadata, update.attributes, participant.attributes
     )
-    if excess:
-        respond(member, Reason.LIMIT_EXCEEDED, excess, request_id=update.request_id, update_metadata=update)
+    if excess is not None:
+        text = f"exceeds {excess.argument} {excess.measure} limit"
+        respond(member, Reason.LIMIT_EXCEEDED, text, request_id=update.request_id, update_metadata=update)
         return
     room.update_participant(now, member, name=update.name, metadata=update.metadata, attributes=dict(update.attributes))
     freshen_token(room.context.config, participant, room.context.wallclock.seconds(now))
     respond(member, Reason.OK, request_id=update.request_id, update_metadata=update)
 
 
-def metadata_excess(limit: LimitConfig, name: str, metadata: str, attributes: Any, current: dict[str, str]) -> str:
-    """What of a change of name, metadata or attributes is too long, as LiveKit says it; empty if nothing is."""
+class Excess(NamedTuple):
+    """What of a change of name, metadata or attributes is too long."""
+
+    argument: str
+    measure: str
+    most: int
+
+
+def metadata_excess(
+    limit: LimitConfig, name: str, metadata: str, attributes: Any, current: dict[str, str]
+) -> Excess | None:
+    """The first thing that is too long, if any is."""
     if limit.max_participant_name_length and len(name.encode()) > limit.max_participant_name_length:
-        return "exceeds name length limit"
+        return Excess("name", "length", limit.max_participant_name_length)
     if limit.max_metadata_size and len(metadata.encode()) > limit.max_metadata_size:
-        return "exceeds metadata size limit"
+        return Excess("metadata", "size", limit.max_metadata_size)
     merged = {key: value for key, value in {**current, **attributes}.items() if value}
     if limit.max_attributes_size and attributes_size(merged) > limit.max_attributes_size:
-        return "exceeds attributes size limit"
-    return ""
+        return Excess("attributes", "size", limit.max_attributes_size)
+    return None
 
 
 def _leave(now: float, room: Room, member: Member, leave: rtc.LeaveRequest) -> None:

@@ -31,6 +31,7 @@ from ..room import (
 )
 from ..wire import WireError, parse_dict
 from ..wire import room as room_wire
+from .admission import check_node
 from .framing import decode_request
 from .join import ROOM_MISSING, Join, parse_join
 from .messages import freshen_token, join_response, reconnect_response
@@ -119,9 +120,8 @@ class SignalSessions:
         creates = self._config.room.auto_create or (video is not None and video.room_create)
         if not creates and not join.is_reconnect and not is_known:
             raise Refusal("not_found", ROOM_MISSING)
-        limit = self._config.limit.num_tracks
-        if limit and self._rooms.num_tracks >= limit and not join.is_reconnect:
-            raise Refusal("unavailable", "node has exceeded its configured limit")
+        if not join.is_reconnect:
+            check_node(now, self._rooms)
         return join
 
     def _join(self, now: float, session: SessionId, join: Join) -> list[Command]:

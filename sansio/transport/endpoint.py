@@ -32,6 +32,7 @@ from ..stun import peek_ufrag
 from ..timers import DeadlineHeap
 from .events import PeerEvent, PeerState
 from .peer import PeerConfig, PeerTransport
+from .traffic import Traffic
 
 _MAX_PATHS_PER_PEER = 8
 """Validated address pairs remembered for one peer, as mediasoup does; the oldest unused one goes first."""
@@ -59,7 +60,7 @@ class Endpoint:
     __slots__ = (
         "_by_path", "_by_request", "_by_ufrag", "_candidates", "_certificate", "_config", "_deadlines", "_drops",
         "_entries", "_entropy", "_events", "_handshake", "_kernel", "_leaving", "_next_id", "_told", "_touched",
-        "_transmits", "_unpolled",
+        "_traffic", "_transmits", "_unpolled",
     )  # fmt: skip
 
     def __init__(
@@ -76,7 +77,9 @@ class Endpoint:
         self._certificate = certificate
         self._handshake = handshake
         self._entropy = entropy
-        self._config = _peer_config(config or RtcConfig(), limit or LimitConfig())
+        limit = limit or LimitConfig()
+        self._config = _peer_config(config or RtcConfig(), limit)
+        self._traffic = Traffic() if limit.bytes_per_sec else None  # counted only where it matters
         self._candidates: list[tuple[Candidate, Address]] = []
         self._next_id = 1
         self._entries: dict[PeerId, _Entry] = {}
@@ -98,6 +101,10 @@ class Endpoint:
         self, now: float, batch: Iterable[tuple[Address, Address, bytes]], arrivals: Sequence[float] = ()
     ) -> None:
         """Take (local, remote, data) of one or more sockets, in order of arrival, and when each came if not now."""
+        if self._traffic is not None:
+            batch = list(batch)
+            self._traffic.advance(now)
+            self._traffic.add(sum(len(data) for _, _, data in batch))
         by_path = self._by_path
         groups: dict[PeerTransport, tuple[list[bytes], list[float]]] = {}
         for (local, remote, data), at in zip(batch, arrivals or repeat(now)):  # noqa: B905 - repeats for ever
@@ -184,7 +191,11 @@ class Endpoint:
         self._settle()
         transmits, self._transmits = self._transmits, []
         batches = self._kernel.poll_transmits()
-        return [Batch.of(transmits), *batches] if transmits else batches
+        if transmits:
+            batches = [Batch.of(transmits), *batches]
+        if self._traffic is not None:
+            self._traffic.add(sum(end - start for batch in batches for _, _, start, end, _ in batch.runs))
+        return batches
 
     def poll_timeout(self) -> float | None:
         self._settle()
@@ -215,6 +226,10 @@ class Endpoint:
     def peer(self, peer_id: PeerId) -> PeerTransport | None:
         entry = self._entries.get(peer_id)
         return entry.peer if entry is not None else None
+
+    def bytes_per_second(self, now: float) -> float:
+        """What passes the sockets, both ways. Measured only if `limit.bytes_per_sec` is set, else 0."""
+        return 0.0 if self._traffic is None else self._traffic.bytes_per_second(now)
 
     def __len__(self) -> int:
         """The number of open peers."""

@@ -59,9 +59,11 @@ async def test_a_page_that_is_built_is_served(built: Path) -> None:
     assert (await ask("/demo/absent.js", static=built)).status_code == 404
 
 
-async def test_the_short_address_leads_to_the_page_and_keeps_the_query(built: Path) -> None:
-    answer = await ask("/demo?room=a", static=built)
-    assert (answer.status_code, answer.headers["location"]) == (307, "http://host/demo/?room=a")
+@pytest.mark.parametrize(("path", "location"), [("/demo", "demo/"), ("/demo?room=a", "demo/?room=a")])
+async def test_the_short_address_leads_to_the_page_and_keeps_the_query(built: Path, path: str, location: str) -> None:
+    """By a relative address: a proxy in front has another scheme, another host and perhaps another path."""
+    answer = await ask(path, static=built, headers={"host": "inside:7880"})
+    assert (answer.status_code, answer.headers["location"]) == (307, location)
 
 
 async def test_the_whole_application_has_the_routes(built: Path) -> None:

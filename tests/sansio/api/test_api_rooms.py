@@ -260,14 +260,34 @@ def test_what_is_public_of_a_participant_can_be_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    "request_",
-    [{"metadata": "x" * 600_000}, {"name": "x" * 300}, {"attributes": {"big": "x" * 70_000}}],
-    ids=["metadata", "name", "attributes"],
+    ("request_", "text"),
+    [
+        pytest.param({"metadata": "x" * 600_000}, "metadata size exceeds limits 524288", id="metadata"),
+        pytest.param({"name": "x" * 300}, "name length exceeds limits 256", id="name"),
+        pytest.param({"attributes": {"big": "x" * 70_000}}, "attribute size exceeds limits 65536", id="attributes"),
+    ],
 )
-def test_changes_over_the_limits_are_refused(request_: dict[str, Any]) -> None:
+def test_changes_over_the_limits_are_refused(request_: dict[str, Any], text: str) -> None:
+    """6.1."""
     rig, _alice, bob = talking()
-    assert update(rig, **request_).code == "invalid_argument"
+    answer = update(rig, **request_)
+    assert (answer.status, answer.code, answer.text) == (400, "invalid_argument", text)
+    assert answer.json["meta"] == {"argument": next(iter(request_))}
     assert bob.updates == []
+
+
+def test_a_full_node_makes_no_rooms() -> None:
+    """6.1."""
+    rig = Rig(configured(limit=LimitConfig(num_tracks=1)))
+    alice = rig.join("alice", media=True)
+    assert create(rig, name="before").code == "ok"
+    alice.publish()
+    rig.run(0.5)
+    answer = create(rig, name="after")
+    assert (answer.status, answer.code, answer.text) == (
+        503, "resource_exhausted", "node has exceeded its configured limit",
+    )  # fmt: skip
+    assert create(rig, name="before").code == "ok", "it is there already"
 
 
 ALL = {"can_subscribe": True, "can_publish": True, "can_publish_data": True}
@@ -590,6 +610,39 @@ def test_errors_of_the_callee(given: int, status: int, code: str) -> None:
     rig.run(0.1)
     answer = Answer(rig.responses[ref])
     assert (answer.status, answer.code, answer.text) == (status, code, f"RpcError {given}: why")
+
+
+@pytest.mark.parametrize(
+    ("asked_ms", "header", "timeout_ms"),
+    [
+        pytest.param(0, "", 10_000, id="neither"),
+        pytest.param(5000, "", 5000, id="only the request"),
+        pytest.param(0, "4000", 4000, id="only the header"),
+        pytest.param(5000, "4000", 4000, id="header below"),
+        pytest.param(5000, "6000", 5000, id="header above"),
+        pytest.param(0, "20000", 10_000, id="header above the default"),
+        pytest.param(5000, "0", 5000, id="header 0"),
+        pytest.param(5000, "-1", 5000, id="header negative"),
+        pytest.param(5000, "4s", 5000, id="header no number"),
+        pytest.param(5000, "9" * 20, 5000, id="header enormous"),
+    ],
+)
+def test_a_call_waits_no_longer_than_its_caller(asked_ms: int, header: str, timeout_ms: int) -> None:
+    """2.1: X-Twirp-Timeout-Ms."""
+    rig, alice, _ = talking()
+    request = wire.PerformRpcRequest(
+        room=ROOM, destination_identity="alice", method="greet", response_timeout_ms=asked_ms
+    )
+    auth = grants(room_admin=True, room=ROOM) | {"x-twirp-timeout-ms": header}
+    ref = start(rig, "PerformRpc", request, auth=auth)
+    rig.run(0.1)
+    assert asked(alice).response_timeout_ms == timeout_ms
+    reply(alice, rpc_ack=models.RpcAck(request_id=asked(alice).id))
+    rig.run(timeout_ms / 1000 - 0.2)
+    assert ref not in rig.responses
+    rig.run(0.2)
+    answer = Answer(rig.responses[ref])
+    assert (answer.status, answer.code, answer.text) == (408, "canceled", "RpcError 1502: Response timeout")
 
 
 def test_calls_that_nobody_acknowledges_answers_or_outlives() -> None:

@@ -115,6 +115,24 @@ def test_a_full_node_refuses_joins_with_503() -> None:
     assert alice.kinds[0] == "reconnect", "who is in already may come back"
 
 
+def test_a_node_with_all_its_traffic_refuses_joins_until_it_has_less() -> None:
+    """Services 6.1: bytes in and out, averaged over ten seconds."""
+    rig = Rig(configured(limit=LimitConfig(bytes_per_sec=20_000)))
+    alice, bob = rig.join("alice", media=True), rig.join("bob", media=True)
+    rig.run(1)
+    assert rig.join("carol").answered
+    for _ in range(100):
+        alice.media.send_data(models.DataPacket(user=models.UserPacket(payload=bytes(1500))))
+        rig.run(0.1)
+    assert rejected(rig.join("dave")) == (503, "node has exceeded its configured limit")
+    assert rig.request("GET", "/rtc/validate", query={"access_token": token("dave")}).status == 503
+    alice.resume()
+    assert alice.kinds[0] == "reconnect", "who is in already may come back"
+    assert bob.is_open()
+    rig.run(11)
+    assert rig.join("dave").answered
+
+
 def test_a_node_with_all_its_rooms_refuses_new_ones() -> None:
     rig = Rig(configured(limit=LimitConfig(max_rooms=1)))
     assert rig.join("alice").answered
