@@ -52,6 +52,8 @@ MEANINGS = {
     "room.max_participant_identity_length": "The older place of `limit.max_participant_identity_length`.",
     "audio.smooth_intervals": "Windows over which a speaker's level is smoothed.",
     "limit.max_metadata_size": "Bytes of a room's or participant's metadata.",
+    "video.codec_regression_threshold": "Participants from which on publishers send backup codecs beside their first one, and not"
+    " in its place; 0 is never.",
     "limit.max_room_name_length": "Characters of a room's name.",
     "limit.max_participant_identity_length": "Characters of an identity.",
     "limit.max_participant_name_length": "Characters of a participant's name.",
@@ -62,9 +64,7 @@ MEANINGS = {
 }
 """For keys whose field says nothing of itself, or not enough without its neighbours."""
 
-UNUSED = (
-    "video.codec_regression_threshold",
-)  # fmt: skip
+UNUSED: tuple[str, ...] = ()
 """Keys that are read and checked, but that nothing acts on yet."""
 
 TYPES = {

@@ -1,7 +1,8 @@
 """What transports report, brought to the member and machine that it concerns.
 
-A table from event to handler. Sender reports and notices go to what a member publishes; NACKs, key frame requests and receiver
-reports to what it receives; transport-wide feedback to its bandwidth estimator; channel messages to the room's data.
+A table from event to handler. Sender reports, goodbyes and notices go to what a member publishes; NACKs, key frame requests
+and receiver reports to what it receives; transport-wide feedback to its bandwidth estimator; channel messages to the room's
+data.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import DropReason
+from ..events import PeerStateChanged as PeerStateObserved
 from ..ids import PeerId
-from ..rtcp import Fir, Nack, Packet, Pli, ReceiverReport, Remb, SenderReport, TransportFeedback
+from ..rtcp import Fir, Goodbye, Nack, Packet, Pli, ReceiverReport, Remb, SenderReport, TransportFeedback
 from ..transport import (
     ChannelClosed,
     ChannelMessage,
@@ -25,6 +27,7 @@ from ..transport import (
     StreamNotice,
     StreamUnbound,
 )
+from ..wire import rtc
 from .connection import Connection
 from .links import DATA_TRACK_LABEL, LOSSY_LABEL, RELIABLE_LABEL
 from .member import Member, MemberTimer
@@ -46,6 +49,14 @@ def handle_peer_event(now: float, room: Room, member: Member, peer: PeerId, even
 
 def _state_changed(now: float, room: Room, member: Member, connection: Connection, event: PeerStateChanged) -> None:
     links = member.links
+    room.observe(
+        PeerStateObserved(
+            room=room.name,
+            identity=member.participant.identity,
+            target=rtc.SignalTarget.Name(connection.target).lower(),
+            state=event.state.value,
+        )
+    )
     if event.state is PeerState.CONNECTED:
         connection.was_connected = True
         if member.participant.session is not None:
@@ -102,6 +113,8 @@ def _rtcp(now: float, room: Room, member: Member, connection: Connection, event:
             case SenderReport():
                 _sender_report(now, member, connection, packet)
                 _to_down_tracks(now, room, member, packet, [block.ssrc for block in packet.reports])
+            case Goodbye():
+                _goodbye(now, room, member, packet)
             case ReceiverReport():
                 _to_down_tracks(now, room, member, packet, [block.ssrc for block in packet.reports])
             case Nack() | Pli():
@@ -116,6 +129,17 @@ def _rtcp(now: float, room: Room, member: Member, connection: Connection, event:
                 member.bandwidth.handle_feedback(now, packet)
             case _:
                 pass
+
+
+def _goodbye(now: float, room: Room, member: Member, goodbye: Goodbye) -> None:
+    """Some of a track's layers stop; the track itself ends by signalling only."""
+    for ssrc in goodbye.ssrcs:
+        stream = member.publisher.stream_of_ssrc(ssrc)
+        publication = None if stream is None else member.publisher.publication_of_stream(stream)
+        codec = None if publication is None or stream is None else publication.codec_of_stream(stream)
+        if publication is not None and codec is not None and codec.receiver is not None and stream is not None:
+            codec.receiver.handle_goodbye(now, stream)
+            room.media.drain_publication(now, publication)
 
 
 def _sender_report(now: float, member: Member, connection: Connection, report: SenderReport) -> None:

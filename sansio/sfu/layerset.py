@@ -146,6 +146,11 @@ class LayerSet:
                 self._trackers[spatial].handle_media(count)
         return self.update()
 
+    def handle_goodbye(self, source: Source) -> None:
+        """The sender of the stream says that it stops."""
+        for spatial in self._spatials(source.spatial):
+            self._trackers[spatial].handle_goodbye()
+
     def handle_cycle(self, now: float) -> bool:
         """A cycle ended; whether that changed what lives."""
         self._cycles += 1

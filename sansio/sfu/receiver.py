@@ -3,7 +3,8 @@
 Three duties, all of them control; the packets themselves pass in the kernel.
 
 Liveness. A video layer's counters are read once per cycle (`layerset`), and the layers' state tells down tracks where they
-may go. While the track is muted nothing is judged.
+may go. A layer whose sender says goodbye (RFC 3550 §6.6) is dead at once: libwebrtc says so of each layer that it pauses.
+While the track is muted nothing is judged.
 
 Repair. A gap becomes a NACK (`nack`); one too large to be worth it becomes a key frame request.
 
@@ -178,6 +179,16 @@ class TrackReceiver:
         """A sender report of the publisher about `stream`."""
         if (source := self._layers.of_stream(stream)) is not None:
             source.handle_sender_report(ClockReport(ntp_timestamp, rtp_timestamp_extended, arrival))
+
+    def handle_goodbye(self, now: float, stream: int) -> None:
+        """The publisher says that `stream` stops: its layer is not live until it begins anew with a key frame."""
+        source = self._layers.of_stream(stream)
+        if source is None or self.kind != "video" or self._is_muted:
+            return
+        source.nacks.clear()
+        source.is_requested = False
+        self._layers.handle_goodbye(source)
+        self._handle_layers_changed(now)
 
     def handle_timeout(self, now: float) -> None:
         for timer in self._timers.expire(now):

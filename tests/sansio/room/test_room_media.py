@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from node_rig import Action, Client, DisconnectReason, Rig, State
 
-from sansio.rtcp import Pli, ReceiverReport, Remb, ReportBlock, SenderReport, TransportFeedback
+from sansio.events import PeerStateChanged
+from sansio.rtcp import Goodbye, Pli, ReceiverReport, Remb, ReportBlock, SenderReport, TransportFeedback
 from sansio.wire import models, rtc
 
 Quality = models.ConnectionQuality
@@ -17,6 +19,26 @@ def calling(kind: str = "video", **given: object) -> tuple[Rig, Client, Client, 
     alice.publish("track", kind, **given)  # type: ignore[arg-type]
     rig.run(0.5)
     return rig, alice, bob, alice.track_sids[0]
+
+
+# Connection states
+
+
+@pytest.mark.parametrize("v1", [False, True], ids=["dual", "single"])
+def test_observers_see_the_states_of_connections(v1: bool) -> None:
+    rig = Rig()
+    alice = rig.join("alice", media=True)
+    rig.join("bob", media=True, v1=v1)
+    rig.run(0.5)
+    alice.publish()
+    rig.run(0.5)
+    states: dict[str, list[str]] = {}
+    for event in rig.event(PeerStateChanged):
+        assert event.room == "room"
+        if event.identity == "bob":
+            states.setdefault(event.target, []).append(event.state)
+    targets = ["publisher"] if v1 else ["publisher", "subscriber"]
+    assert {target: way[-1] for target, way in states.items()} == dict.fromkeys(targets, "connected")
 
 
 # Streams
@@ -65,6 +87,26 @@ def test_simulcast_layers_that_come_one_by_one() -> None:
         shown = [layer.rid for layer in bob.view["alice"].tracks[0].layers if layer.ssrc]
         assert shown == [rid for rid in ("q", "h", "f") if rid in rids]
     assert bob.media.received(sid) >= 20
+
+
+def test_a_layer_that_says_goodbye_ends_and_the_others_go_on() -> None:
+    """RFC 3550 §6.6: who watched it falls to what is left at once, not after a while without packets."""
+    rig, alice, bob, sid = calling(rids=("q", "h", "f"))
+    cam = alice.media.published["track"]
+    for _ in range(10):
+        cam.send()
+        rig.run(0.05)
+    before = bob.media.received(sid)
+    assert alice.media.publisher is not None
+    alice.media.publisher.peer.send_rtcp(rig.now, [Goodbye((cam.ssrcs[2], 4711))])
+    rig.run(0.05)
+    cam.send(rids=("q", "h"))
+    rig.run(0.05)
+    cam.send(rids=("q", "h"))
+    rig.run(0.05)
+    assert bob.media.received(sid) == before + 2
+    assert len(bob.view["alice"].tracks) == 1
+    assert [layer.rid for layer in bob.view["alice"].tracks[0].layers] == ["q", "h", "f"]
 
 
 def test_a_layer_that_comes_back_under_another_ssrc() -> None:

@@ -70,6 +70,45 @@ def test_a_removed_layer_is_not_live() -> None:
     assert rig.receiver.poll_timeout() is None
 
 
+def test_a_goodbye_ends_its_layer_alone_until_the_next_key_frame() -> None:
+    """RFC 3550 §6.6: libwebrtc says it of a layer that it pauses."""
+    rig = Rig()
+    down_track = rig.subscribe(HIGH)
+    rig.send(key=True)
+    third = rig.streams[2]
+    assert rig.kernel.switches[-1].stream == third.slot
+    rig.receiver.handle_notice(rig.now, gap(third.slot, 7, 2))
+    rig.receiver.handle_goodbye(rig.now, third.slot)
+    assert rig.receiver.layers == (True, True, False)
+    rig.send(third)  # was under way
+    rig.run(1.1, sending=tuple(rig.streams[:2]))
+    assert rig.receiver.layers == (True, True, False)
+    assert nacked(rig) == []
+    rig.send(*rig.streams[:2], key=True)
+    assert rig.kernel.switches[-1].stream == rig.streams[1].slot
+    rig.send(key=True)
+    assert rig.receiver.layers == (True, True, True)
+    assert rig.kernel.switches[-1].stream == third.slot
+    assert down_track.current_spatial == 2
+
+
+def test_goodbyes_without_meaning_change_nothing() -> None:
+    rig = Rig()
+    rig.send()
+    rig.receiver.handle_goodbye(rig.now, 999)
+    assert rig.receiver.layers == (True, True, True)
+    audio = Rig(kind="audio", layers=1)
+    audio.send()
+    audio.receiver.handle_goodbye(audio.now, audio.streams[0].slot)
+    assert audio.receiver.layers == (True, False, False)
+    rig.receiver.set_muted(rig.now, True)
+    rig.receiver.handle_goodbye(rig.now, rig.streams[0].slot)
+    rig.receiver.set_muted(rig.now, False)
+    rig.send()
+    rig.run(0.6, sending=tuple(rig.streams))
+    assert rig.receiver.layers == (True, True, True)
+
+
 def test_screen_shares_may_be_slow() -> None:
     rig = Rig(layers=1, is_screen_share=True)
     rig.send()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sansio.sfu.tracker import LayerTracker
 
 
@@ -63,3 +65,25 @@ def test_a_reset_begins_anew() -> None:
     tracker.reset()
     assert not tracker.is_live
     assert run(tracker, 5) == [True]
+
+
+def test_a_goodbye_stops_at_once_and_what_was_under_way_revives_nothing() -> None:
+    tracker = LayerTracker(3)
+    run(tracker, 10)
+    tracker.handle_goodbye()
+    assert not tracker.is_live
+    assert run(tracker, 20, 20, 30, 40, 50) == [False, False, False, False, True]
+
+
+@pytest.mark.parametrize("again", ["media", "restart", "reset"])
+def test_a_layer_that_said_goodbye_may_come_back(again: str) -> None:
+    tracker = LayerTracker(20)
+    run(tracker, 10)
+    tracker.handle_goodbye()
+    if again == "media":
+        assert tracker.handle_media(20)
+    elif again == "restart":
+        tracker.restart(15)
+    else:
+        tracker.reset()
+    assert run(tracker, 30, 30) == [True, False]
