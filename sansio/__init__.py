@@ -4,6 +4,8 @@
 out. See the documentation's page on embedding.
 """
 
+from .config import AgentPreset as AgentPreset
+from .config import AgentsConfig as AgentsConfig
 from .config import AudioConfig as AudioConfig
 from .config import CodecConfig as CodecConfig
 from .config import Config as Config

@@ -24,6 +24,18 @@ DEFAULT_CODECS = tuple(
 
 
 @attrs.frozen(kw_only=True)
+class AgentPreset:
+    """An agent that a preset's rooms ask for."""
+
+    agent_name: str = ""
+    metadata: str = ""
+    deployment: str = ""
+    restart_policy: int = 0
+    """0: a lost job is given out again; 1: never."""
+    attributes: dict[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
 class RoomPreset:
     """A named room configuration that tokens and CreateRoom may ask for; 0 and empty leave the default."""
 
@@ -32,6 +44,7 @@ class RoomPreset:
     max_participants: int = 0
     metadata: str = ""
     sync_streams: bool = False
+    agents: tuple[AgentPreset, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -146,6 +159,35 @@ class VideoConfig:
 
 
 @attrs.frozen(kw_only=True)
+class AgentsConfig:
+    """Dispatch of agents. The first three are LiveKit's (`agents.*`); times are in seconds."""
+
+    target_load: float = 0.7
+    """Workers at this load or above get jobs only if none below it takes them."""
+    enable_user_data_recording: bool = False
+    enable_user_data_redaction: bool = False
+    # Not LiveKit's.
+    offer_timeout: float = 10.0
+    """For a worker to answer an offer."""
+    pending_timeout: float = 60.0
+    """For a job to find a worker."""
+    join_timeout: float = 15.0
+    """For an agent to come into the room, at first or after it lost its connection."""
+    reattach_grace: float = 10.0
+    """For a worker that lost its socket to come back and name its jobs."""
+    report_timeout: float = 10.0
+    """For a worker to say how a job ended whose agent has left."""
+    dismissal_grace: float = 3.0
+    """For an agent to leave after its job has ended."""
+    max_restarts: int = 5
+    """How often a lost job is given out again."""
+    restart_delay: float = 0.25
+    """Before the first restart; doubled for each further one."""
+    max_offers: int = 100
+    """Offers that one worker may have unanswered."""
+
+
+@attrs.frozen(kw_only=True)
 class Config:
     """Everything that `Node` needs to know beyond its sockets."""
 
@@ -158,6 +200,7 @@ class Config:
     limit: LimitConfig = attrs.Factory(LimitConfig)
     audio: AudioConfig = attrs.Factory(AudioConfig)
     video: VideoConfig = attrs.Factory(VideoConfig)
+    agents: AgentsConfig = attrs.Factory(AgentsConfig)
     rtc: RtcConfig = attrs.Factory(RtcConfig)
     enable_data_tracks: bool = True
     ping_interval: int = 5

@@ -36,6 +36,8 @@ class ParticipantJoined:
     kind: str
     client: str
     """SDK name and version, as the client said."""
+    is_dependent: bool = False
+    """Agents, egress and recorders, who do not keep a room open."""
 
 
 @attrs.frozen(kw_only=True)
@@ -131,6 +133,59 @@ class WorkerGone:
 
 
 @attrs.frozen(kw_only=True)
+class OfferMissed:
+    """A worker did not take a job that it was asked about."""
+
+    job: str
+    worker: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class AnswerRefused:
+    """A worker took a job that is not offered to it, or not any more."""
+
+    job: str
+    worker: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class JobAssigned:
+    job: str
+    room: str
+    worker: str
+    agent_name: str
+    after_ms: int
+    """Since the job was made."""
+
+
+@attrs.frozen(kw_only=True)
+class JobRestarted:
+    """A job was lost, and another takes its place after a pause."""
+
+    job: str
+    """The new one."""
+    replaces: str
+    restart: int
+    """How many there were, this one included."""
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class JobEnded:
+    """A job has its one final state."""
+
+    job: str
+    room: str
+    agent_name: str
+    status: str
+    """JS_SUCCESS or JS_FAILED."""
+    error: str
+    was_offered: bool
+
+
+@attrs.frozen(kw_only=True)
 class Dropped:
     """Input was thrown away so many times since the last such event."""
 
@@ -153,5 +208,10 @@ Event: TypeAlias = (
     | PeerStateChanged
     | WorkerRegistered
     | WorkerGone
+    | OfferMissed
+    | AnswerRefused
+    | JobAssigned
+    | JobRestarted
+    | JobEnded
     | Dropped
 )

@@ -1,9 +1,10 @@
 """The node: routes each input to its owner and merges what comes out. It holds no policy.
 
     datagrams ----------> Endpoint --transport events--> Rooms
-    upgrade requests ---> SignalSessions, WorkerSessions --> Rooms
-    frames -------------> SignalSessions, WorkerSessions
-    HTTP requests ------> Api ------------------------------> Rooms
+    upgrade requests ---> SignalSessions, Agents --> Rooms
+    frames -------------> SignalSessions, Agents
+    HTTP requests ------> Api ------------------> Rooms, Agents
+    rooms' events ------> Agents --removals-----> Rooms
 
 Contract: time never goes back; several inputs may be fed before draining; drain all three lists (`poll_transmits`,
 `poll_commands`, `poll_events`) before sleeping until `poll_timeout`. Nothing raises for what a peer sent. The same inputs,
@@ -14,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .agents import Dispatches, WorkerSessions
+from .agents import Agents
 from .api import Api
 from .config import Config
 from .dtls import Certificate, HandshakeFactory, OpenSslHandshake
 from .entropy import Entropy
 from .errors import DropReason, Refusal
-from .events import Dropped, Event, RoomFinished, RoomStarted
+from .events import Dropped, Event, RoomStarted
 from .ice import Candidate
 from .ids import SessionId, mint_node
 from .kernel import Kernel, PureKernel
@@ -30,6 +31,7 @@ from .sdp import server_capabilities
 from .signalling import SignalSessions
 from .transport import Endpoint
 from .wallclock import WallClock
+from .wire import models
 
 SIGNAL_PATHS = ("/rtc", "/rtc/v1")
 VALIDATE_PATHS = ("/rtc/validate", "/rtc/v1/validate")
@@ -37,12 +39,30 @@ WORKER_PATH = "/agent"
 NOT_FOUND = "404 page not found\n"
 
 
+class _Lookup:
+    """What jobs tell about rooms and who is in them."""
+
+    __slots__ = ("_rooms",)
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+
+    def room_info(self, room: str) -> models.Room | None:
+        known = self._rooms.get(room)
+        return None if known is None else known.room_info()
+
+    def participant_info(self, room: str, identity: str) -> models.ParticipantInfo | None:
+        known = self._rooms.get(room)
+        member = None if known is None else known.member(identity)
+        return None if member is None else member.participant.info()
+
+
 class Node:
     """One media server, without I/O."""
 
     __slots__ = (
-        "_api", "_commands", "_config", "_dispatches", "_endpoint", "_events", "_is_open", "_kernel", "_rooms", "_signals",
-        "_wallclock", "_workers", "id",
+        "_agents", "_api", "_commands", "_config", "_endpoint", "_events", "_is_open", "_kernel", "_rooms", "_signals",
+        "_wallclock", "id",
     )  # fmt: skip
 
     def __init__(
@@ -78,9 +98,8 @@ class Node:
         )
         self._rooms = Rooms(context)
         self._signals = SignalSessions(config, self._rooms, self.id)
-        self._workers = WorkerSessions(config, entropy, self._wallclock, self.id)
-        self._dispatches = Dispatches(entropy, self._wallclock, config.limit)
-        self._api = Api(config, self._rooms, self._dispatches)
+        self._agents = Agents(config, entropy, self._wallclock, self.id, _Lookup(self._rooms))
+        self._api = Api(config, self._rooms, self._agents)
         self._commands: list[Command] = []
         self._events: list[Event] = []
         self._is_open = True
@@ -111,20 +130,22 @@ class Node:
         if request.path in SIGNAL_PATHS:
             self._commands += self._signals.handle_connect(now, session, request)
         elif request.path == WORKER_PATH:
-            self._commands += self._workers.handle_connect(now, session, request)
+            self._agents.handle_connect(now, session, request)
         else:
             self._commands.append(Reject(session=session, status=404, body=NOT_FOUND))
         self._settle(now)
 
     def handle_message(self, now: float, session: SessionId, data: bytes | str) -> None:
         """One WebSocket frame: bytes of a binary one, str of a text one."""
-        owner = self._workers if session in self._workers else self._signals
-        self._commands += owner.handle_message(now, session, data)
+        if session in self._agents:
+            self._agents.handle_message(now, session, data)
+        else:
+            self._commands += self._signals.handle_message(now, session, data)
         self._settle(now)
 
     def handle_disconnect(self, now: float, session: SessionId) -> None:
         """The WebSocket is gone without a `Close` of ours."""
-        owner = self._workers if session in self._workers else self._signals
+        owner = self._agents if session in self._agents else self._signals
         owner.handle_disconnect(now, session)
         self._settle(now)
 
@@ -142,7 +163,7 @@ class Node:
         """Time has come to `poll_timeout`."""
         self._endpoint.handle_timeout(now)
         self._rooms.handle_timeout(now)
-        self._commands += self._workers.handle_timeout(now)
+        self._agents.handle_timeout(now)
         self._settle(now)
 
     # Commands
@@ -160,8 +181,9 @@ class Node:
         self._signals.is_draining = True
         self._is_open = False
         self._rooms.close(now, DisconnectReason.SERVER_SHUTDOWN)
-        self._commands += self._workers.close(now)
         self._settle(now)
+        self._agents.close(now)
+        self._commands += self._agents.poll_commands()
 
     # Outputs
 
@@ -182,7 +204,7 @@ class Node:
 
     def poll_timeout(self) -> float | None:
         """When `handle_timeout` is wanted next."""
-        deadlines = (self._endpoint.poll_timeout(), self._rooms.poll_timeout(), self._workers.poll_timeout())
+        deadlines = (self._endpoint.poll_timeout(), self._rooms.poll_timeout(), self._agents.poll_timeout())
         return min((at for at in deadlines if at is not None), default=None)
 
     # Getters
@@ -206,13 +228,14 @@ class Node:
             "subscriptions": sum(len(m.subscriber.subscriptions) for room in rooms for m in room.members.values()),
             "transports": len(self._endpoint),
             "sessions": len(self._signals),
-            "workers": len(self._workers),
+            "workers": len(self._agents),
+            "jobs": self._agents.num_running,
         }
 
     def next_timer(self) -> tuple[float, str] | None:
         """The next deadline and whose it is, for logs."""
         owners = (("endpoint", self._endpoint.poll_timeout()), ("rooms", self._rooms.poll_timeout()),
-                  ("workers", self._workers.poll_timeout()))  # fmt: skip
+                  ("agents", self._agents.poll_timeout()))  # fmt: skip
         due = [(at, owner) for owner, at in owners if at is not None]
         return min(due, default=None)
 
@@ -221,22 +244,35 @@ class Node:
     def _settle(self, now: float) -> None:
         """Let consequences run until all is quiet, then gather what sockets are to be given."""
         self._rooms.handle_peer_events(now, self._endpoint.poll_events())
+        self._settle_rooms(now)
+        while self._tell_agents(now):
+            self._settle_rooms(now)
+        self._commands += self._api.handle_rpc_results(self._rooms.poll_rpc_results())
+        self._commands += self._agents.poll_commands()
+        self._events += self._signals.poll_events()
+        self._events += self._agents.poll_events()
+        self._events += self._api.poll_events()
+
+    def _settle_rooms(self, now: float) -> None:
         self._signals.refresh_tokens(now, self._rooms.settle(now))
         for command in self._rooms.flush():
             if isinstance(command, Close):
                 self._signals.forget(command.session)
             self._commands.append(command)
-        self._commands += self._api.handle_rpc_results(self._rooms.poll_rpc_results())
+
+    def _tell_agents(self, now: float) -> bool:
+        """What happened in rooms may want agents, or end their jobs; whether agents were taken out of rooms for it."""
         for event in self._rooms.poll_events():
             if isinstance(event, RoomStarted):
                 room = self._rooms.get(event.room)
-                self._dispatches.room_made(now, event.sid, event.room, () if room is None else room.options.agents)
-            elif isinstance(event, RoomFinished):
-                self._dispatches.room_ended(event.sid)
+                self._agents.room_started(now, event.sid, event.room, () if room is None else room.options.agents)
+            else:
+                self._agents.handle_event(now, event)
             self._events.append(event)
-        self._events += self._signals.poll_events()
-        self._events += self._workers.poll_events()
-        self._events += self._api.poll_events()
+        removals = self._agents.poll_removals()
+        for removal in removals:
+            self._rooms.remove(now, removal.room, removal.identity, removal.sid)
+        return bool(removals)
 
     def _validate(self, now: float, ref: int, request: HttpRequest) -> Respond:
         try:
@@ -255,10 +291,11 @@ class Node:
 
     def _poll_drops(self) -> dict[DropReason, int]:
         total = self._endpoint.poll_drops()
-        if not (self._rooms.drops or self._signals.drops or self._workers.drops):
+        of_agents = self._agents.poll_drops()
+        if not (self._rooms.drops or self._signals.drops or of_agents):
             return total
-        for drops in (self._rooms.drops, self._signals.drops, self._workers.drops):
+        for drops in (self._rooms.drops, self._signals.drops, of_agents):
             for reason, count in drops.items():
                 total[reason] = total.get(reason, 0) + count
-        self._rooms.drops, self._signals.drops, self._workers.drops = {}, {}, {}
+        self._rooms.drops, self._signals.drops = {}, {}
         return total

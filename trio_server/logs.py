@@ -16,8 +16,13 @@ from structlog.typing import EventDict, WrappedLogger
 
 from sansio import Event
 from sansio.events import (
+    AnswerRefused,
     Dropped,
+    JobAssigned,
+    JobEnded,
+    JobRestarted,
     JoinRefused,
+    OfferMissed,
     ParticipantActive,
     ParticipantJoined,
     ParticipantLeft,
@@ -95,24 +100,46 @@ def report(event: Event) -> None:
         case PeerStateChanged():
             _transport.debug("connection state", room=event.room, participant=event.identity, transport=event.target,
                              state=event.state)  # fmt: skip
-        case _:
+        case JoinRefused() | RequestServed() | Dropped():
             _report_service(event)
+        case _:
+            _report_agents(event)
 
 
-def _report_service(
-    event: JoinRefused | RequestServed | WorkerRegistered | WorkerGone | Dropped,
-) -> None:
+def _report_service(event: JoinRefused | RequestServed | Dropped) -> None:
     match event:
         case JoinRefused():
             _api.info("join refused", status=event.status, error=event.message)
         case RequestServed():
             _api.info(f"API {event.method}", status=event.status, code=event.code)
+        case Dropped():
+            _transport.debug("input dropped", reason=event.reason.value, count=event.count)
+        case _:
+            assert_never(event)
+
+
+def _report_agents(
+    event: WorkerRegistered | WorkerGone | OfferMissed | AnswerRefused | JobAssigned | JobRestarted | JobEnded,
+) -> None:
+    match event:
         case WorkerRegistered():
             _agents.info("worker registered", workerID=event.worker, agentName=event.agent_name, jobType=event.job_type)
         case WorkerGone():
             _agents.info("worker gone", workerID=event.worker, reason=event.reason)
-        case Dropped():
-            _transport.debug("input dropped", reason=event.reason.value, count=event.count)
+        case OfferMissed():
+            _agents.info("job not taken", jobID=event.job, workerID=event.worker, reason=event.reason)
+        case AnswerRefused():
+            _agents.warning("answer of a worker refused", jobID=event.job, workerID=event.worker, reason=event.reason)
+        case JobAssigned():
+            _agents.info("job assigned", jobID=event.job, room=event.room, workerID=event.worker,
+                         agentName=event.agent_name, duration=event.after_ms)  # fmt: skip
+        case JobRestarted():
+            _agents.warning("job restarted", jobID=event.job, replaces=event.replaces, restart=event.restart,
+                            reason=event.reason)  # fmt: skip
+        case JobEnded():
+            log = _agents.info if event.was_offered else _agents.debug
+            log("job ended", jobID=event.job, room=event.room, agentName=event.agent_name, status=event.status,
+                error=event.error)  # fmt: skip
         case _:
             assert_never(event)
 

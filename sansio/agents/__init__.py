@@ -1,4 +1,8 @@
-"""Agent workers. So far: their sockets and registration, and the records of dispatches."""
+"""Agents: their workers' sockets, the dispatches of rooms, and the jobs that bring the two together."""
 
-from .dispatches import Dispatches as Dispatches
-from .worker import WorkerSessions as WorkerSessions
+from .agents import Agents as Agents
+from .job import Job as Job
+from .job import Phase as Phase
+from .messages import Lookup as Lookup
+from .orders import Remove as Remove
+from .pool import PoolKey as PoolKey

@@ -8,7 +8,7 @@ import attrs
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
-from ..agents import Dispatches
+from ..agents import Agents
 from ..auth import bearer, verify
 from ..config import Config
 from ..errors import Refusal
@@ -28,12 +28,12 @@ class Api:
 
     __slots__ = ("_config", "_events", "_open_calls", "_rooms", "_services")
 
-    def __init__(self, config: Config, rooms: Rooms, dispatches: Dispatches) -> None:
+    def __init__(self, config: Config, rooms: Rooms, agents: Agents) -> None:
         self._config = config
         self._rooms = rooms
         self._services: dict[str, dict[str, tuple[type[Message], Method]]] = {
-            "RoomService": RoomService(config, rooms, dispatches).methods,
-            "AgentDispatchService": DispatchService(config, rooms, dispatches).methods,
+            "RoomService": RoomService(config, rooms, agents).methods,
+            "AgentDispatchService": DispatchService(config, rooms, agents).methods,
         }
         self._open_calls: dict[int, Call] = {}
         self._events: list[Event] = []

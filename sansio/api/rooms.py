@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from google.protobuf.message import Message
 
-from ..agents import Dispatches
+from ..agents import Agents
 from ..config import Config
 from ..errors import Refusal
 from ..ids import TrackSid
@@ -27,10 +27,10 @@ _RPC_CODES = {
 class RoomService:
     """The methods of `livekit.RoomService`; each takes a decoded call and returns its reply."""
 
-    def __init__(self, config: Config, rooms: Rooms, dispatches: Dispatches) -> None:
+    def __init__(self, config: Config, rooms: Rooms, agents: Agents) -> None:
         self._config = config
         self._rooms = rooms
-        self._dispatches = dispatches
+        self._agents = agents
         self.methods: dict[str, tuple[type[Message], Method]] = {
             "CreateRoom": (wire.CreateRoomRequest, self.create_room),
             "ListRooms": (wire.ListRoomsRequest, self.list_rooms),
@@ -60,7 +60,7 @@ class RoomService:
             return known.room_info()
         check_node(now, self._rooms)
         room = self._rooms.open(now, self._rooms.options_for(request.name, request, preset=request.room_preset))
-        self._dispatches.room_made(now, room.sid, room.name, request.agents)
+        self._agents.room_started(now, room.sid, room.name, room.options.agents)
         return room.room_info()
 
     def _check_create(self, request: wire.CreateRoomRequest) -> None:
@@ -73,7 +73,7 @@ class RoomService:
             )
         self._check_metadata(request.metadata)
         for agent in request.agents:
-            self._dispatches.check(agent)
+            self._agents.check_dispatch(agent)
         if request.HasField("egress"):
             raise Refusal("internal", "egress not connected (redis required)")
 

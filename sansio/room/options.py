@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import attrs
@@ -13,7 +14,6 @@ from ..kernel import Kernel
 from ..sdp import Capabilities
 from ..transport import Endpoint
 from ..wallclock import WallClock
-from ..wire import agent_dispatch
 
 
 @attrs.frozen(kw_only=True)
@@ -28,6 +28,21 @@ class RoomContext:
     capabilities: Capabilities
 
 
+class AgentWish(Protocol):
+    """An agent that a room asks for: RoomAgentDispatch, or a preset's."""
+
+    @property
+    def agent_name(self) -> str: ...
+    @property
+    def metadata(self) -> str: ...
+    @property
+    def deployment(self) -> str: ...
+    @property
+    def restart_policy(self) -> int: ...
+    @property
+    def attributes(self) -> Mapping[str, str]: ...
+
+
 @attrs.define(kw_only=True)
 class RoomOptions:
     """What may be said of a room when it is made."""
@@ -39,7 +54,7 @@ class RoomOptions:
     metadata: str = ""
     sync_streams: bool = False
     """Whether camera and microphone of a publisher share a stream towards subscribers, so that they are kept in step."""
-    agents: tuple[agent_dispatch.RoomAgentDispatch, ...] = ()
+    agents: tuple[AgentWish, ...] = ()
     """Which agents the room asks for at its start; none means the nameless one."""
 
     def fill(self, wanted: RoomWishes) -> None:
@@ -49,6 +64,7 @@ class RoomOptions:
         self.max_participants = wanted.max_participants or self.max_participants
         self.metadata = wanted.metadata or self.metadata
         self.sync_streams = wanted.sync_streams or self.sync_streams
+        self.agents = tuple(wanted.agents) or self.agents
 
 
 class RoomWishes(Protocol):
@@ -64,3 +80,5 @@ class RoomWishes(Protocol):
     def metadata(self) -> str: ...
     @property
     def sync_streams(self) -> bool: ...
+    @property
+    def agents(self) -> Iterable[AgentWish]: ...

@@ -14,6 +14,7 @@ from ..outputs import Command
 from ..timers import DeadlineHeap
 from ..transport import PeerEvent
 from .member import Member
+from .messages import Action
 from .options import RoomContext, RoomOptions, RoomWishes
 from .participant import DisconnectReason
 from .room import Room
@@ -91,6 +92,14 @@ class Rooms:
         """End all rooms."""
         for room in list(self):
             room.close(now, reason)
+            self.touch(room)
+
+    def remove(self, now: float, name: str, identity: str, sid: str) -> None:
+        """Take somebody out of a room, if that very participant is still there."""
+        room = self._by_name.get(RoomName(name))
+        member = None if room is None else room.member(identity)
+        if room is not None and member is not None and member.participant.sid == sid:
+            room.leave(now, member, DisconnectReason.PARTICIPANT_REMOVED, action=Action.DISCONNECT)
             self.touch(room)
 
     def touch(self, room: Room) -> None:

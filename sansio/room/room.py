@@ -99,6 +99,7 @@ class Room:
         self.someone_joined = False
         self.is_closed = False
         self.sif_trailer = base62(context.entropy, 32).encode()
+        """Ends frames that the server makes itself on encrypted tracks; clients were told of it."""
         self.news = News(
             self.members,
             self._unflushed,
@@ -140,6 +141,7 @@ class Room:
             config=config,
             entropy=self.context.entropy,
             drops=self._drops,
+            sif_trailer=self.sif_trailer,
         )
         self.members[participant.identity] = member
         self._by_sid[participant.sid] = member
@@ -172,6 +174,7 @@ class Room:
                 sid=participant.sid,
                 kind=models.ParticipantInfo.Kind.Name(participant.kind).lower(),
                 client=f"{models.ClientInfo.SDK.Name(participant.client.info.sdk)} {participant.client.info.version}".strip(),
+                is_dependent=participant.is_dependent,
             )
         )
         if member.links.subscriber_primary:

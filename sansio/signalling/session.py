@@ -148,9 +148,7 @@ class SignalSessions:
             wanted = parse_dict(room_wire.RoomConfiguration, claims.room_config)
         except WireError:
             raise Refusal("invalid_argument", "room configuration of the token cannot be read") from None
-        options = self._rooms.options_for(join.room, wanted, preset=claims.room_preset)
-        options.agents = tuple(wanted.agents)
-        return options
+        return self._rooms.options_for(join.room, wanted, preset=claims.room_preset)
 
     def _participant(self, now: float, join: Join) -> Participant:
         video = join.claims.video

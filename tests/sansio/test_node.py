@@ -50,7 +50,7 @@ def test_stats_count_what_there_is() -> None:
     rig.join("carol", "other")
     rig.connect_worker(token("worker", agent=True))
     assert rig.node.stats() == {
-        "rooms": 2, "participants": 3, "tracks": 1, "subscriptions": 1, "transports": 4, "sessions": 3, "workers": 1,
+        "rooms": 2, "participants": 3, "tracks": 1, "subscriptions": 1, "transports": 4, "sessions": 3, "workers": 1, "jobs": 0,
     }  # fmt: skip
     assert not rig.node.is_empty
 
@@ -58,7 +58,7 @@ def test_stats_count_what_there_is() -> None:
 def test_the_next_timer_names_its_owner() -> None:
     rig = Rig()
     rig.connect_worker(token("worker", agent=True))
-    assert rig.node.next_timer() == (10.0, "workers")
+    assert rig.node.next_timer() == (10.0, "agents")
     rig.join("alice")
     timer = rig.node.next_timer()
     assert timer is not None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sansio.agents import WorkerSessions
+from sansio.agents import Agents
 from sansio.auth import Claims, VideoGrant, mint
 from sansio.config import Config, LimitConfig
 from sansio.entropy import SeededEntropy
@@ -19,7 +19,7 @@ from sansio.events import WorkerGone, WorkerRegistered
 from sansio.ids import NodeId, SessionId
 from sansio.outputs import Accept, Close, Command, HttpRequest, Reject, Send
 from sansio.wallclock import WallClock
-from sansio.wire import agent
+from sansio.wire import agent, models
 
 KEY, SECRET, WALL = "api-key", "a secret that is long enough for HS256", 1_700_000_000.0
 CONFIG = Config(keys={KEY: SECRET}, region="eu")
@@ -31,21 +31,43 @@ def jwt(grant: VideoGrant | None = VideoGrant(agent=True), *, ttl: float = 600) 
     return mint(Claims(issuer=KEY, video=grant, expires_at=WALL + ttl), SECRET, wallclock=WALL)
 
 
-def sessions(config: Config = CONFIG) -> WorkerSessions:
-    return WorkerSessions(config, SeededEntropy(1), WallClock(WALL), NodeId("ND_x"))
+class NoRooms:
+    """Knows no room."""
+
+    def room_info(self, room: str) -> models.Room | None:
+        return None
+
+    def participant_info(self, room: str, identity: str) -> models.ParticipantInfo | None:
+        return None
 
 
-def connect(workers: WorkerSessions, session: SessionId = ONE, token: str = "", **headers: str) -> list[Command]:
+def sessions(config: Config = CONFIG) -> Agents:
+    return Agents(config, SeededEntropy(1), WallClock(WALL), NodeId("ND_x"), NoRooms())
+
+
+def connect(workers: Agents, session: SessionId = ONE, token: str = "", **headers: str) -> list[Command]:
     query = {"access_token": token or jwt()} if not headers else {}
     query |= {"protocol": "1", "worker_token": "x"}
-    return workers.handle_connect(0.0, session, HttpRequest(method="GET", path="/agent", query=query, headers=headers))
+    workers.handle_connect(0.0, session, HttpRequest(method="GET", path="/agent", query=query, headers=headers))
+    return workers.poll_commands()
 
 
-def say(workers: WorkerSessions, now: float = 1.0, session: SessionId = ONE, **message: Any) -> list[Command]:
-    return workers.handle_message(now, session, agent.WorkerMessage(**message).SerializeToString())
+def say(workers: Agents, now: float = 1.0, session: SessionId = ONE, **message: Any) -> list[Command]:
+    workers.handle_message(now, session, agent.WorkerMessage(**message).SerializeToString())
+    return workers.poll_commands()
 
 
-def registered(**request: Any) -> WorkerSessions:
+def heard(workers: Agents, now: float, session: SessionId, frame: bytes | str) -> list[Command]:
+    workers.handle_message(now, session, frame)
+    return workers.poll_commands()
+
+
+def waited(workers: Agents, now: float) -> list[Command]:
+    workers.handle_timeout(now)
+    return workers.poll_commands()
+
+
+def registered(**request: Any) -> Agents:
     workers = sessions()
     connect(workers)
     (answer,) = say(workers, register=agent.RegisterWorkerRequest(**request))
@@ -79,7 +101,8 @@ def test_sockets_that_are_refused(given: dict[str, str], status: int, body: str)
 
 def test_no_token_is_refused() -> None:
     workers = sessions()
-    (answer,) = workers.handle_connect(0.0, ONE, HttpRequest(method="GET", path="/agent"))
+    workers.handle_connect(0.0, ONE, HttpRequest(method="GET", path="/agent"))
+    (answer,) = workers.poll_commands()
     assert isinstance(answer, Reject)
     assert answer.status == 401
 
@@ -138,8 +161,8 @@ def test_who_does_not_register_in_ten_seconds_is_closed() -> None:
     connect(workers, SessionId(2))
     say(workers, session=SessionId(2), register=agent.RegisterWorkerRequest())
     assert workers.poll_timeout() == 10.0
-    assert workers.handle_timeout(9.9) == []
-    (close,) = workers.handle_timeout(10.0)
+    assert waited(workers, 9.9) == []
+    (close,) = waited(workers, 10.0)
     assert close == Close(session=ONE, code=1008, reason="did not register in time")
     assert workers.poll_timeout() is None
     assert say(workers, ping=agent.WorkerPing()) == []
@@ -174,17 +197,15 @@ def test_breaks_of_the_protocol_close_the_socket(messages: list[dict[str, Any]],
         commands = say(workers, **message)
     assert commands == [Close(session=ONE, code=1008, reason=reason)]
     assert ONE not in workers
-    assert workers.drops == {DropReason.SIGNAL_UNEXPECTED: 1}
+    assert workers.poll_drops() == {DropReason.SIGNAL_UNEXPECTED: 1}
 
 
 @pytest.mark.parametrize("frame", [b"\xff" * 9, "{hello", '{"register": [1]}', '"text"'])
 def test_undecodable_frames_close_the_socket(frame: bytes | str) -> None:
     workers = registered()
     workers.poll_events()
-    assert workers.handle_message(1.0, ONE, frame) == [
-        Close(session=ONE, code=1002, reason="message cannot be decoded")
-    ]
-    assert workers.drops == {DropReason.SIGNAL_MALFORMED: 1}
+    assert heard(workers, 1.0, ONE, frame) == [Close(session=ONE, code=1002, reason="message cannot be decoded")]
+    assert workers.poll_drops() == {DropReason.SIGNAL_MALFORMED: 1}
     (gone,) = workers.poll_events()
     assert isinstance(gone, WorkerGone)
 
@@ -192,7 +213,7 @@ def test_undecodable_frames_close_the_socket(frame: bytes | str) -> None:
 def test_a_frame_that_is_too_large_closes_the_socket() -> None:
     workers = sessions(attrs.evolve(CONFIG, limit=LimitConfig(max_signal_message_size=100)))
     connect(workers)
-    (close,) = workers.handle_message(0.0, ONE, bytes(101))
+    (close,) = heard(workers, 0.0, ONE, bytes(101))
     assert isinstance(close, Close)
 
 
@@ -215,7 +236,7 @@ def test_pings_are_answered_before_and_after_registration() -> None:
 def test_the_answer_is_in_the_encoding_of_the_last_frame() -> None:
     workers = sessions()
     connect(workers)
-    (answer,) = workers.handle_message(0.0, ONE, '{"register": {"type": "JT_PUBLISHER", "agentName": "x", "novel": 1}}')
+    (answer,) = heard(workers, 0.0, ONE, '{"register": {"type": "JT_PUBLISHER", "agentName": "x", "novel": 1}}')
     assert isinstance(answer, Send)
     assert isinstance(answer.frame, str)
     assert json.loads(answer.frame)["register"]["workerId"].startswith("AW_")
@@ -258,7 +279,8 @@ def test_a_lost_socket_is_reported_if_it_was_registered() -> None:
 def test_the_end_of_the_server_closes_all_sockets() -> None:
     workers = registered()
     connect(workers, SessionId(2))
-    closes = workers.close(9.0)
+    workers.close(9.0)
+    closes = workers.poll_commands()
     assert [(close.session, close.code) for close in closes if isinstance(close, Close)] == [(1, 1001), (2, 1001)]
     assert len(workers) == 0
 
@@ -271,5 +293,5 @@ def test_any_frames_are_answered_or_end_the_socket(frames: list[bytes | str], re
     if not registers:
         connect(workers)
     for frame in frames:
-        for command in workers.handle_message(1.0, ONE, frame):
+        for command in heard(workers, 1.0, ONE, frame):
             assert isinstance(command, Send | Close)
