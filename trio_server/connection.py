@@ -1,8 +1,11 @@
 """TCP connections: hypercorn's server for one of them, and the loop that accepts them.
 
-hypercorn's own loop is left aside for two reasons. It lets an exception in one connection end the process, and it shields
-writes from cancellation, so that a peer that reads nothing holds its task for ever. Here a failed connection is logged
-and dropped, and a write that takes longer than two seconds ends its connection.
+hypercorn's own loop is left aside for three reasons. It lets an exception in one connection end the process; it shields
+writes from cancellation, so that a peer that reads nothing holds its task for ever; and it goes on to gather a WebSocket
+message after it has refused it for its size. Here a failed connection is logged and dropped, a write that takes longer than
+two seconds ends its connection, and so does a message that is too large.
+
+Messages are compressed for clients that offer it (RFC 7692), which browsers do.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -36,7 +40,12 @@ MAX_HEADER_BYTES = 128 << 10
 """A join request carries an uncompressed SDP offer in its query: some 20 KiB, and more with many media sections."""
 DEAD_PEER_TIMEOUT_MS = 30_000
 """How long sent bytes may stay unacknowledged; finds peers that vanished, since PINGs are sent."""
+READ_BYTES = 1 << 14
+"""Read at one go: a WebSocket client may compress, and so much can become a thousand times as much."""
+TOO_LARGE_TIMEOUT = 1.0
+"""Seconds for a peer whose message was too large to read so."""
 BACKLOG = 1024
+_CLOSE, _MESSAGE_TOO_BIG = b"\x88", (1009).to_bytes(2, "big")
 
 
 def http_config(*, max_message_bytes: int) -> Config:
@@ -96,6 +105,7 @@ class _Connection(TCPServer):  # type: ignore[misc]
     def __init__(self, writes: set[trio.CancelScope], *rest: Any) -> None:
         super().__init__(*rest)
         self._writes = writes
+        self._is_too_large = False
 
     async def run(self) -> None:
         with trio.CancelScope() as self._scope:
@@ -106,11 +116,28 @@ class _Connection(TCPServer):  # type: ignore[misc]
 
     async def protocol_send(self, event: Any) -> None:
         if isinstance(event, RawData):
+            self._is_too_large = event.data[:1] == _CLOSE and event.data[2:4] == _MESSAGE_TOO_BIG
             await self._write(event.data)
             return
         await super().protocol_send(event)
         if isinstance(event, Closed):
             self._scope.cancel()  # nothing of it may go on, such as an application that has not read its request
+
+    async def _read_data(self) -> None:
+        """hypercorn would go on to gather a message after it has called it too large."""
+        with suppress(trio.ClosedResourceError, trio.BrokenResourceError, trio.TooSlowError):
+            while not self._is_too_large:
+                with trio.fail_after(SILENCE_TIMEOUT):
+                    data = await self.stream.receive_some(READ_BYTES)
+                await self.protocol.handle(RawData(bytes(data)))
+                if not data:
+                    break
+            with trio.move_on_after(TOO_LARGE_TIMEOUT):
+                while self._is_too_large and await self.stream.receive_some(READ_BYTES):
+                    pass  # unread bytes would have the peer's socket lose what was sent to it
+        await self.protocol.handle(Closed())
+        if self._is_too_large:
+            self._scope.cancel()
 
     async def _write(self, data: bytes) -> None:
         """Whole or not at all, even if the writer is cancelled: half a frame would garble all that follows."""

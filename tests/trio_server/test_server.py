@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from functools import partial
 
 import attrs
@@ -16,11 +15,11 @@ import pytest
 import structlog
 import trio
 from fake_core import FakeCore
+from server_rig import config, server
 from trio_websocket import ConnectionClosed, ConnectionRejected, open_websocket_url
 
 from trio_server import app, connection
-from trio_server.app import Running, StartError, serve
-from trio_server.config import ServerConfig, Setting, load
+from trio_server.app import StartError, serve
 from trio_server.net import AddressFilter
 
 pytestmark = [
@@ -36,40 +35,6 @@ def _collected() -> Iterator[None]:
     """Let what trio-websocket left open be found here, where it is forgiven."""
     yield
     gc.collect()
-
-
-def config(**flags: object) -> ServerConfig:
-    given = {
-        "port": Setting(0, "--port"),
-        "rtc.udp_port": Setting(0, "--udp-port"),
-        "rtc.node_ip": Setting("127.0.0.1", ""),
-    }
-    return load(flags=given | {name: Setting(value, "") for name, value in flags.items()}, development=True)
-
-
-@attrs.frozen
-class Server:
-    core: FakeCore
-    running: Running
-    stop: trio.Event
-
-    @property
-    def http(self) -> str:
-        return f"http://127.0.0.1:{self.running.port}"
-
-    @property
-    def ws(self) -> str:
-        return f"ws://127.0.0.1:{self.running.port}"
-
-
-@asynccontextmanager
-async def server(**flags: object) -> AsyncIterator[Server]:
-    core, stop = FakeCore(), trio.Event()
-    with structlog.testing.capture_logs():
-        async with trio.open_nursery() as nursery:
-            run = partial(serve, config(**flags), stop=stop, make_core=lambda _: core)
-            yield Server(core, await nursery.start(run), stop)
-            stop.set()
 
 
 async def test_plain_requests() -> None:
