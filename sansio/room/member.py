@@ -80,6 +80,7 @@ class Member:
         config: Config,
         entropy: Entropy,
         drops: Counter[DropReason],
+        sif_trailer: bytes = b"",
     ) -> None:
         self.participant = participant
         self.links = links
@@ -92,6 +93,7 @@ class Member:
             auto_subscribe=settings.auto_subscribe,
             adaptive_stream=settings.adaptive_stream,
             sync_streams=settings.sync_streams,
+            sif_trailer=sif_trailer,
         )
         self.sender = Sender(identity=participant.identity, sid=participant.sid)
         self.data_tracks = DataTracks(config.limit.max_pending_tracks)

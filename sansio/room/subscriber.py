@@ -68,6 +68,7 @@ class Subscriber:
         "_kernel",
         "_participant",
         "_settings",
+        "_sif_trailer",
         "_ssrcs", "_sync_streams",
         "_wish_deadlines",
         "_wishes",
@@ -87,12 +88,14 @@ class Subscriber:
         auto_subscribe: bool,
         adaptive_stream: bool,
         sync_streams: bool = False,
+        sif_trailer: bytes = b"",
     ) -> None:
         self._participant = participant
         self._kernel = kernel
         self._config = config
         self._entropy = entropy
         self._sync_streams = sync_streams
+        self._sif_trailer = sif_trailer
         self.auto_subscribe = auto_subscribe
         self.initial_quality = Quality.LOW if adaptive_stream else Quality.HIGH
         self.subscriptions: dict[TrackSid, Subscription] = {}
@@ -189,7 +192,7 @@ class Subscriber:
         if subscription is None:
             return None
         subscription.publication.subscriptions.pop(self._participant.sid, None)
-        subscription.unbind(now)
+        subscription.unbind(now, blank=connection is not None and self._reuses_sections(connection))
         for ssrc in (subscription.outgoing.ssrc, subscription.outgoing.rtx_ssrc):
             self._by_ssrc.pop(ssrc, None)
             self._ssrcs.discard(ssrc)
@@ -209,12 +212,16 @@ class Subscriber:
         """Two connections: a section of our own for each subscription without one."""
         for subscription in self._unplaced():
             outgoing = subscription.outgoing
-            reuse = self._participant.client.reuses_transceivers and not self._sync_streams
+            reuse = self._reuses_sections(connection)
             mid = connection.negotiation.add_outgoing(
                 subscription.publication.kind, outgoing, reuse=reuse and not self._would_repeat(subscription)
             )
             self._placed(subscription, mid)
             connection.needs_offer = True
+
+    def _reuses_sections(self, connection: Connection) -> bool:
+        """Whether a section that becomes free may carry another track."""
+        return connection.is_single or (self._participant.client.reuses_transceivers and not self._sync_streams)
 
     def place_in_answer(self, connection: Connection) -> dict[str, Outgoing]:
         """One connection: what goes into the client's recvonly sections of the offer just taken."""
@@ -291,7 +298,14 @@ class Subscriber:
             self._cannot_bind(subscription, section)
             return
         down_track = subscription.bind(
-            now, binding, section, session, kernel=self._kernel, entropy=self._entropy, initial=self.initial_quality
+            now,
+            binding,
+            section,
+            session,
+            kernel=self._kernel,
+            entropy=self._entropy,
+            initial=self.initial_quality,
+            trailer=self._sif_trailer,
         )
         self._by_ssrc[subscription.outgoing.ssrc] = subscription
         if subscription.outgoing.rtx_ssrc:

@@ -92,8 +92,8 @@ class Subscription:
         return wanted_for(quality_of(settings.quality), settings.width, settings.height, settings.fps, layers)
 
     def bind(self, now: float, binding: Binding, section: NegotiatedSection, session: int, *, kernel: Kernel, entropy: Entropy,
-             initial: Quality) -> DownTrack:  # fmt: skip
-        """Start to forward."""
+             initial: Quality, trailer: bytes) -> DownTrack:  # fmt: skip
+        """Start to forward. `trailer` ends the server's own frames on an encrypted track."""
         receiver = binding.codec.receiver
         assert receiver is not None  # choose_binding looks for codecs that have one
         self._binding = binding
@@ -105,6 +105,7 @@ class Subscription:
             mid=section.mid,
             cname=self.outgoing.cname,
             entropy=entropy,
+            trailer=trailer if is_encrypted(self.publication.info) else b"",
         )
         self.was_bound = True
         if self.publication.is_muted:
@@ -134,10 +135,10 @@ class Subscription:
             rtx_payload_types=binding.rtx_payload_types,
         )
 
-    def unbind(self, now: float) -> None:
-        """Stop to forward; the section stays placed."""
+    def unbind(self, now: float, *, blank: bool = False) -> None:
+        """Stop to forward, with a black picture at last if the section may be used again; the section stays placed."""
         if self.down_track is not None:
-            self.down_track.close(now)
+            self.down_track.close(now, blank=blank)
             self.down_track = None
 
 
@@ -191,6 +192,8 @@ def _binding(publication: Publication, codec: PublishedCodec, section: Negotiate
         payload_types[red.payload_type] = opus.payload_type
     if main.payload_type not in payload_types:
         return None
+    # The codec's own type is to be the first: frames that the server makes itself carry it.
+    payload_types = {main.payload_type: payload_types[main.payload_type]} | payload_types
     targets = set(payload_types.values())
     rtx = {f.apt: f.payload_type for f in section.codecs if f.apt is not None and f.apt in targets}
     return Binding(

@@ -27,7 +27,7 @@ from ..entropy import Entropy, random_unit
 from ..errors import LocalProtocolError
 from ..kernel import Kernel, Leg, LegMode, LegStats, Notice, NoticeKind
 from ..rtcp import Fir, Nack, Pli, ReceiverReport, ReportBlock, SdesChunk, SdesType, SenderReport, SourceDescription
-from .filler import FRAME_S, PADDING, SILENCE_FRAMES, silence
+from .filler import BLANK_FRAME_S, BLANK_FRAMES, FRAME_S, PADDING, SILENCE_FRAMES, black, silence
 from .layers import MAX_SPATIAL, PublishedLayer, Quality, WantedLayers, choose_layer, quality_for_spatial
 from .munger import Incoming, Munger
 from .receiver import DEFAULT_RTT, TrackReceiver
@@ -78,7 +78,7 @@ class DownTrack:
         "_cname", "_entropy", "_events", "_filler_at", "_filler_left", "_forwarded_spatial", "_has_started",
         "_is_after_mute", "_is_closed", "_is_lost", "_is_muted", "_kernel", "_key_frames_at_pli",
         "_last_source", "_leg", "_log", "_max_told", "_munger", "_needs_key_frame", "_pli_at", "_receiver",
-        "_refusals", "_report_at", "_rtcp", "_slot", "_source", "_wanted", "layers", "mid",
+        "_refusals", "_report_at", "_rtcp", "_slot", "_source", "_trailer", "_wanted", "layers", "mid",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +91,7 @@ class DownTrack:
         mid: str,
         cname: str,
         entropy: Entropy,
+        trailer: bytes = b"",
     ) -> None:
         self.layers = tuple(layers)
         """As the publisher declared them; they name the quality of a spatial index."""
@@ -101,6 +102,7 @@ class DownTrack:
         self._slot = kernel.add_leg(leg)
         self._cname = cname
         self._entropy = entropy
+        self._trailer = trailer  # of the server's own frames on an encrypted track
         self._munger = Munger(leg.clock_rate)
         self._log = ReportLog(DEFAULT_RTT)
         self._wanted: WantedLayers | None = None
@@ -244,10 +246,13 @@ class DownTrack:
             self._filler_at = now + PLACEHOLDER_INTERVAL
             self._filler_left = round(PLACEHOLDER_DURATION / step)
 
-    def close(self, now: float) -> None:  # noqa: ARG002 - as everywhere
-        """End the subscription; also after the kernel has forgotten the leg along with a session."""
+    def close(self, now: float, *, blank: bool = False) -> None:
+        """End the subscription; also after the kernel has forgotten the leg along with a session. With `blank` a picture goes
+        black first, which is for sections that will be used again."""
         if self._is_closed:
             return
+        if blank and self._has_started:
+            self._send_black(now)
         self._receiver.detach(self)
         self._receiver.change_demand(_spatial_of(self._wanted), -1)
         self._is_closed = True
@@ -514,7 +519,8 @@ class DownTrack:
         is_audio = self._receiver.kind == "audio"
         step = FRAME_S if is_audio else PLACEHOLDER_INTERVAL
         leg = self._leg
-        filler = silence(self._receiver.mime_type, leg.mode, leg.payload_types) if is_audio else PADDING
+        mime_type = self._receiver.mime_type
+        filler = silence(mime_type, leg.mode, leg.payload_types, self._trailer) if is_audio else PADDING
         if filler is None or self._leg_stats() is None:
             self._filler_at = None
             return
@@ -528,6 +534,19 @@ class DownTrack:
             payload_type=filler.payload_type,
             padding=filler.padding_bytes,
         )
+
+    def _send_black(self, now: float) -> None:
+        """All frames at once: the end of the section is told by signalling, and that takes longer than they do."""
+        stats = self._leg_stats()
+        filler = black(self._receiver.mime_type, self._trailer)
+        if stats is None or filler is None:
+            return
+        step = max(now - stats.last_sent, BLANK_FRAME_S)
+        for _ in range(BLANK_FRAMES):
+            self._kernel.inject(
+                now, self._slot, filler.payload, timestamp_step=round(self._leg.clock_rate * step), marker=True
+            )
+            step = BLANK_FRAME_S
 
 
 def _spatial_of(wanted: WantedLayers | None) -> int:

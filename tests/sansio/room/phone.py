@@ -374,6 +374,19 @@ class Phone:
         """Packets received of a track so far, over all streams that carried it."""
         return sum(stats.packets for stats in self._streams(sid))
 
+    @property
+    def total(self) -> int:
+        """Packets received so far, of all that was ever received."""
+        return sum(
+            connection.kernel.stream_stats(event.stream).packets
+            for connection, event in self.events
+            if isinstance(event, StreamBound)
+        )
+
+    def payload_bytes(self, sid: str) -> int:
+        """Bytes of payload received of a track so far."""
+        return sum(stats.bytes for stats in self._streams(sid))
+
     def missed(self, sid: str) -> int:
         """Sequence numbers of a track that were passed over."""
         return sum(stats.expected - stats.received for stats in self._streams(sid))

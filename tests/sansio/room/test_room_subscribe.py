@@ -450,6 +450,44 @@ def test_freed_sections_are_reused_but_not_for_safari(headers: dict[str, str], r
     assert all(section.msid is None for section in sections)
 
 
+@pytest.mark.parametrize(
+    ("v1", "headers", "frames"),
+    [
+        (False, {}, 6),
+        (True, {}, 6),
+        (False, {"user-agent": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Version/18.4 Safari/605.1.15"}, 0),
+    ],
+    ids=["dual", "single", "Safari"],
+)
+def test_a_picture_goes_black_before_its_section_is_used_again(v1: bool, headers: dict[str, str], frames: int) -> None:
+    """P-50."""
+    rig, alice, bob = pair(v1=v1, headers=headers)
+    alice.publish("cam", "video", preferred=("video/VP8",))
+    rig.run(0.5)
+    (sid,) = alice.track_sids
+    assert heard(rig, alice, bob, sid) > 0
+    before = bob.media.total
+    bob.media.answers = False  # a real client takes its time for that
+    subscribe(bob, sid, on=False)
+    rig.run(0.5)
+    assert bob.media.total - before == frames
+
+
+@pytest.mark.parametrize("encryption", ["NONE", "GCM"])
+def test_silence_on_encrypted_tracks_ends_with_what_clients_were_told(encryption: str) -> None:
+    """J-7: by that they know what they need not decrypt."""
+    rig, alice, bob = pair()
+    alice.publish("mic", encryption=models.Encryption.Type.Value(encryption))
+    rig.run(0.5)
+    (sid,) = alice.track_sids
+    assert heard(rig, alice, bob, sid) > 0
+    before = bob.media.payload_bytes(sid)
+    alice.send(mute=rtc.MuteTrackRequest(sid=sid, muted=True))
+    rig.run(2)
+    trailer = bob.last("join").sif_trailer if encryption == "GCM" else b""
+    assert bob.media.payload_bytes(sid) - before == 50 * (80 + len(trailer))
+
+
 # Layers (U-5, U-6, U-7), dynacast (U-16)
 
 

@@ -42,7 +42,7 @@ class Rig:
         self.receiver.add_layer(self.now, spatial, stream.slot, 100 + stream.slot)
         return stream
 
-    def subscribe(self, wanted: WantedLayers | None = HIGH, **leg: Any) -> DownTrack:
+    def subscribe(self, wanted: WantedLayers | None = HIGH, *, trailer: bytes = b"", **leg: Any) -> DownTrack:
         number = len(self.down_tracks)
         down_track = DownTrack(
             kernel=self.kernel,
@@ -51,6 +51,7 @@ class Rig:
             mid=str(number),
             cname="alice",
             entropy=SeededEntropy(number),
+            trailer=trailer,
         )
         self.down_tracks.append(down_track)
         self.down_events[down_track] = []

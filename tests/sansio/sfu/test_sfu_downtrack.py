@@ -8,6 +8,7 @@ from sfu_rig import AUDIO, HIGH, SECOND_NTP, Rig
 
 from sansio.kernel import LegMode, Notice, NoticeKind
 from sansio.rtcp import Fir, Nack, Pli, ReceiverReport, ReportBlock, SdesChunk, SenderReport, SourceDescription
+from sansio.rtp import vp8
 from sansio.sfu import DownTrack, LayerChanged, MaxLayerChanged, Quality, Started, TrackReceiver, WantedLayers
 from sansio.sfu.receiver import DEFAULT_RTT
 
@@ -528,6 +529,18 @@ def test_unknown_codecs_fall_silent_without_help() -> None:
     assert rig.kernel.injected == []
 
 
+@pytest.mark.parametrize("mime_type", ["audio/opus", "audio/red", "audio/PCMU", "audio/PCMA"])
+def test_silence_on_an_encrypted_track_ends_with_the_rooms_trailer(mime_type: str) -> None:
+    """E2EE clients pass on undecrypted what ends so."""
+    rig = Rig(kind="audio", layers=1, mime_type=mime_type)
+    rig.send()
+    rig.subscribe(AUDIO, trailer=b"of the room", payload_types={63: 63})
+    rig.receiver.set_muted(rig.now, True)
+    rig.run(0.1)
+    assert len(rig.kernel.injected) == 6
+    assert all(payload.endswith(b"of the room") for _, _, payload, _, _ in rig.kernel.injected)
+
+
 @pytest.mark.parametrize(("kind", "interval", "padding"), [("audio", 0.02, 0), ("video", 0.1, 255)])
 def test_placeholders_for_a_muted_track_last_five_seconds(kind: str, interval: float, padding: int) -> None:
     rig = Rig(kind=kind, layers=1)
@@ -706,6 +719,54 @@ def test_another_codec_takes_over_on_the_same_leg() -> None:
     assert second.stream == stream.slot
     assert second.timestamp - first.timestamp == pytest.approx(45_000, abs=2)
     assert rig.receiver.down_tracks == []
+
+
+def units(payload: bytes) -> list[bytes]:
+    """NAL units of a STAP-A packet (RFC 6184 §5.7.1)."""
+    assert payload[0] == 24
+    found, at = [], 1
+    while at < len(payload):
+        size = int.from_bytes(payload[at : at + 2], "big")
+        found.append(payload[at + 2 : at + 2 + size])
+        at += 2 + size
+    assert at == len(payload)
+    return found
+
+
+@pytest.mark.parametrize("trailer", [b"", b"of the room"], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("mime_type", ["video/VP8", "video/H264"])
+def test_a_picture_that_ends_for_another_goes_black(mime_type: str, trailer: bytes) -> None:
+    rig = live_rig(mime_type=mime_type)
+    down_track = rig.subscribe(HIGH, trailer=trailer)
+    rig.send(rig.streams[2], key=True)
+    rig.now += 0.5
+    down_track.close(rig.now, blank=True)
+    assert rig.kernel.legs == {}
+    assert [step for *_, step, _ in rig.kernel.injected] == [45_000] + [3_000] * 5
+    assert {at for at, *_ in rig.kernel.injected} == {rig.now}
+    (payload,) = {payload for _, _, payload, _, _ in rig.kernel.injected}
+    assert payload.endswith(trailer)
+    if mime_type == "video/VP8":
+        found = vp8.parse(payload)
+        assert (found.is_key_frame, found.width, found.height) == (True, 8, 8)
+    else:
+        assert [unit[0] & 31 for unit in units(payload)] == [7, 8, 5]
+
+
+@pytest.mark.parametrize("case", ["never began", "no codec of ours", "audio", "session is gone"])
+def test_no_black_picture_where_none_helps(case: str) -> None:
+    if case == "audio":
+        rig = audio_rig()
+    else:
+        rig = live_rig(mime_type="video/AV1" if case == "no codec of ours" else "video/VP8")
+    down_track = rig.subscribe(HIGH)
+    if case != "never began":
+        rig.send(rig.streams[-1], key=True)
+    if case == "session is gone":
+        rig.kernel.legs.clear()
+        rig.kernel.leg_state.clear()
+    down_track.close(rig.now, blank=True)
+    assert rig.kernel.injected == []
 
 
 def test_closing_forgets_everything() -> None:
