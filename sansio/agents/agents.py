@@ -1,8 +1,8 @@
 """Agents: workers offer their service, rooms ask for it, jobs bring the two together.
 
-    frames --> WorkerSessions --> Dispatcher (who gets a job) --accepted--> Keeper (until it ends)
-    rooms' events, API --> Dispatches (which jobs there are) --> Dispatcher        |
-                               ^------------------- lost --------------------------+
+    frames --> WorkerSessions --> Desk --> Dispatcher (who gets a job) --accepted--> Keeper (until it ends)
+    rooms' events, API --> Dispatches (which jobs there are) --> Dispatcher              |
+                               ^-------------------- lost -------------------------------+
 
 `Agents` routes between them and carries out their orders: frames to workers, tokens, agents to be removed from rooms, events.
 Drain `poll_commands`, `poll_removals` and `poll_events` after every call.
@@ -14,14 +14,12 @@ worker makes for itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from math import isnan
 from typing import Any, cast
 
 from ..config import Config
 from ..entropy import Entropy
 from ..errors import DropReason, Refusal
 from ..events import (
-    AnswerRefused,
     Event,
     JobAssigned,
     JobEnded,
@@ -31,53 +29,50 @@ from ..events import (
     ParticipantLeft,
     RoomFinished,
     TrackPublished,
-    WorkerGone,
-    WorkerRegistered,
 )
-from ..ids import NodeId, SessionId, mint
+from ..ids import NodeId, SessionId
 from ..outputs import Command, HttpRequest
 from ..timers import DeadlineHeap
 from ..wallclock import WallClock
-from ..wire import agent, agent_dispatch, models
-from .dispatcher import Answered, Dispatcher
-from .dispatches import Dispatch, Dispatches, Request, RoomRecord, check_deployment
-from .job import PLACED, Job, Phase, Wanted
+from ..wire import agent, agent_dispatch
+from .desk import Desk
+from .dispatcher import Dispatcher
+from .dispatches import Dispatch, Dispatches, Request, RoomRecord
+from .job import PLACED, Job, Phase
 from .keeper import Keeper
 from .messages import Lookup, Messages
-from .orders import Acceptance, Assign, Ended, Lost, Missed, Offer, Order, Remove, Terminate
-from .pool import PoolKey, Worker
-from .sessions import WorkerSession, WorkerSessions
+from .orders import Assign, Ended, Lost, Missed, Offer, Order, Remove, Terminate
+from .pool import PoolKey
+from .sessions import WorkerSessions
 
-JobType = agent.JobType
 JobStateReason = agent.JobStateReason
-SIGNAL_PROTOCOL, AGENT_PROTOCOL = 17, 1
-JOB_TYPES = {
-    int(JobType.JT_ROOM): "room",
-    int(JobType.JT_PUBLISHER): "publisher",
-    int(JobType.JT_PARTICIPANT): "participant",
-}
 
 
 class Agents:
     """The agents of a node: its workers, dispatches and jobs."""
 
     __slots__ = (
-        "_commands", "_config", "_dispatcher", "_dispatches", "_entropy", "_events", "_keeper", "_messages", "_node_id",
-        "_removals", "_restarts", "_sessions", "_sockets", "_wallclock",
+        "_config", "_desk", "_dispatcher", "_dispatches", "_events", "_keeper", "_messages", "_removals", "_restarts",
+        "_sessions",
     )  # fmt: skip
 
     def __init__(self, config: Config, entropy: Entropy, wallclock: WallClock, node_id: NodeId, lookup: Lookup) -> None:
         self._config = config
-        self._entropy = entropy
-        self._wallclock = wallclock
-        self._node_id = node_id
         self._sessions = WorkerSessions(config, wallclock)
         self._dispatcher = Dispatcher(config.agents, entropy)
         self._keeper = Keeper(config.agents)
         self._dispatches = Dispatches(config.agents, config.limit, entropy)
         self._messages = Messages(config.agents, lookup, wallclock)
-        self._sockets: dict[str, SessionId] = {}
-        """Of registered workers, by id."""
+        self._desk = Desk(
+            config,
+            entropy,
+            wallclock,
+            node_id,
+            sessions=self._sessions,
+            dispatcher=self._dispatcher,
+            keeper=self._keeper,
+            dispatches=self._dispatches,
+        )
         self._restarts: DeadlineHeap[Job] = DeadlineHeap()
         """Jobs in place of lost ones, and when they are to be placed."""
         self._removals: list[Remove] = []
@@ -91,9 +86,7 @@ class Agents:
 
     def handle_message(self, now: float, session: SessionId, frame: bytes | str) -> None:
         """One frame of a worker."""
-        received = self._sessions.handle_message(session, frame)
-        if received is not None:
-            _HANDLERS[received.name](self, now, received.session, received.message)
+        self._desk.handle_message(now, session, frame)
         self._settle(now)
 
     def handle_disconnect(self, now: float, session: SessionId) -> None:
@@ -165,7 +158,7 @@ class Agents:
         return removals
 
     def poll_events(self) -> list[Event]:
-        events, self._events = self._events, []
+        events, self._events = self._desk.poll_events() + self._events, []
         return events
 
     def poll_drops(self) -> dict[DropReason, int]:
@@ -195,86 +188,6 @@ class Agents:
 
     def __len__(self) -> int:
         return len(self._sessions)
-
-    # What workers say
-
-    def _register(self, now: float, session: WorkerSession, request: agent.RegisterWorkerRequest) -> None:
-        broken = _broken(session, request)
-        if broken:
-            self._sessions.end(session, broken)
-            return
-        key = PoolKey(request.agent_name, request.namespace, request.type, request.deployment)
-        permissions = request.allowed_permissions if request.HasField("allowed_permissions") else None
-        worker = Worker(mint("AW_", self._entropy), key, issuer=session.issuer, permissions=permissions)
-        self._sessions.register(session, worker)
-        self._sockets[worker.id] = session.id
-        self._events.append(
-            WorkerRegistered(worker=worker.id, agent_name=request.agent_name, job_type=JOB_TYPES[request.type])
-        )
-        info = models.ServerInfo(
-            edition=models.ServerInfo.Edition.Standard,
-            version=self._config.version,
-            protocol=SIGNAL_PROTOCOL,
-            region=self._config.region,
-            node_id=self._node_id,
-            agent_protocol=AGENT_PROTOCOL,
-        )
-        answer = agent.RegisterWorkerResponse(worker_id=worker.id, server_info=info)
-        self._sessions.send(session.id, agent.ServerMessage(register=answer))
-        self._dispatcher.add_worker(now, worker)
-
-    def _update(self, now: float, session: WorkerSession, update: agent.UpdateWorkerStatus) -> None:
-        worker = session.worker
-        assert worker is not None
-        load = worker.load if isnan(update.load) else min(max(update.load, 0.0), 1.0)
-        if load != update.load:
-            self._sessions.count(DropReason.WORKER_LOAD)
-        status = update.status if update.HasField("status") else worker.status
-        self._dispatcher.update_worker(now, worker, status=status, load=load)
-
-    def _ping(self, now: float, session: WorkerSession, ping: agent.WorkerPing) -> None:
-        pong = agent.WorkerPong(last_timestamp=ping.timestamp, timestamp=self._wallclock.milliseconds(now))
-        self._sessions.send(session.id, agent.ServerMessage(pong=pong))
-
-    def _answer(self, now: float, session: WorkerSession, answer: agent.AvailabilityResponse) -> None:
-        worker = session.worker
-        assert worker is not None
-        acceptance = _acceptance(answer) if answer.available else None
-        answered = self._dispatcher.handle_answer(now, worker, answer.job_id, acceptance, for_all=answer.terminate)
-        if answered is Answered.TAKEN:
-            return
-        self._sessions.count(DropReason.JOB_LATE if answered is Answered.LATE else DropReason.JOB_UNKNOWN)
-        if answer.available:
-            self._events.append(AnswerRefused(job=answer.job_id, worker=worker.id, reason=answered.value))
-
-    def _job_status(self, now: float, session: WorkerSession, update: agent.UpdateJobStatus) -> None:
-        assert session.worker is not None
-        if not self._keeper.handle_status(now, session.worker, update.job_id, update.status, update.error):
-            self._sessions.count(DropReason.JOB_UNKNOWN)
-
-    def _migrate(self, now: float, session: WorkerSession, request: agent.MigrateJobRequest) -> None:
-        assert session.worker is not None
-        unknown = self._keeper.migrate(now, session.worker, request.job_ids)
-        if unknown:
-            self._sessions.count(DropReason.JOB_UNKNOWN, unknown)
-
-    def _simulate(self, now: float, session: WorkerSession, request: agent.SimulateJobRequest) -> None:
-        """A worker wants a job for itself, in a room that it names."""
-        worker = session.worker
-        assert worker is not None
-        if not request.room.name:
-            self._sessions.end(session, "simulate_job without a room")
-            return
-        participant = request.participant.identity
-        job_type = JobType.JT_PUBLISHER if participant else JobType.JT_ROOM
-        room = self._dispatches.room_named(request.room.name)
-        wanted = Wanted(
-            room_sid=request.room.sid if room is None else room.sid,
-            room=request.room.name,
-            key=worker.key._replace(job_type=job_type),
-            participant=participant,
-        )
-        self._dispatcher.place(now, Job(now, mint("AJ_", self._entropy), wanted, only_worker=worker))
 
     # What rooms say
 
@@ -326,11 +239,7 @@ class Agents:
     def _settle(self, now: float) -> None:
         """Carry out all orders, and what follows from them."""
         while True:
-            for worker, why in self._sessions.poll_gone():
-                del self._sockets[worker.id]
-                self._events.append(WorkerGone(worker=worker.id, reason=why))
-                self._dispatcher.remove_worker(now, worker)
-                self._keeper.worker_gone(now, worker)
+            self._desk.handle_gone(now)
             orders = [*self._dispatcher.poll_orders(), *self._keeper.poll_orders()]
             if not orders:
                 return
@@ -338,13 +247,13 @@ class Agents:
                 _ORDERS[type(order)](self, now, order)
 
     def _offer(self, now: float, order: Offer) -> None:
-        self._tell(order.worker, self._messages.availability(now, order.job))
+        self._desk.tell(order.worker, self._messages.availability(now, order.job))
 
     def _assign(self, now: float, order: Assign) -> None:
         job, worker = order.job, order.worker
         self._keeper.add(now, job)
         secret = self._config.keys[worker.issuer]
-        self._tell(worker, self._messages.assignment(now, job, worker, order.acceptance, secret))
+        self._desk.tell(worker, self._messages.assignment(now, job, worker, order.acceptance, secret))
         self._events.append(
             JobAssigned(
                 job=job.id,
@@ -357,7 +266,7 @@ class Agents:
 
     def _terminate(self, now: float, order: Terminate) -> None:
         termination = agent.JobTermination(job_id=order.job_id)
-        self._tell(order.worker, agent.ServerMessage(termination=termination))
+        self._desk.tell(order.worker, agent.ServerMessage(termination=termination))
 
     def _remove(self, now: float, order: Remove) -> None:
         self._removals.append(order)
@@ -389,11 +298,6 @@ class Agents:
             )
         )
 
-    def _tell(self, worker: Worker, message: agent.ServerMessage) -> None:
-        session = self._sockets.get(worker.id)
-        if session is not None:
-            self._sessions.send(session, message)
-
     def _room(self, sid: str) -> RoomRecord:
         room = self._dispatches.room(sid)
         if room is None:
@@ -407,37 +311,6 @@ class Agents:
         return message
 
 
-def _broken(session: WorkerSession, request: agent.RegisterWorkerRequest) -> str:
-    """What is wrong with a registration."""
-    if session.worker is not None:
-        return "registered already"
-    if request.type not in JOB_TYPES:
-        return "unknown job type"
-    try:
-        check_deployment(request.deployment)
-    except Refusal as refusal:
-        return refusal.message
-    return ""
-
-
-def _acceptance(answer: agent.AvailabilityResponse) -> Acceptance:
-    return Acceptance(
-        answer.participant_identity,
-        answer.participant_name,
-        answer.participant_metadata,
-        dict(answer.participant_attributes),
-    )
-
-
-_HANDLERS: dict[str, Callable[[Agents, float, WorkerSession, Any], None]] = {
-    "register": Agents._register,
-    "update_worker": Agents._update,
-    "ping": Agents._ping,
-    "availability": Agents._answer,
-    "update_job": Agents._job_status,
-    "migrate_job": Agents._migrate,
-    "simulate_job": Agents._simulate,
-}
 _ROOM_EVENTS: dict[type, Callable[[Agents, float, Any], None]] = {
     RoomFinished: Agents._room_finished,
     ParticipantJoined: Agents._joined,

@@ -1,8 +1,8 @@
 """Who gets a job: one worker at a time is asked, drawn by its spare load, until one takes it.
 
 `place` asks a worker of the job's pool. A refusal, an offer that ran out or a lost socket moves the job to a worker not asked
-yet, without delay; where there is none it waits for one that registers or has room again, until its deadline. An offer that ran out
-is withdrawn before the next worker is asked, so no two can have the job; a yes that comes later is refused. A refusal for all
+yet, without delay; where there is none it waits for one that registers or has room again, until its deadline. An offer that ran
+out is withdrawn before the next worker is asked, so no two can have the job; a yes that comes later is refused. A refusal for all
 ends the job. Waiting jobs are given to a worker in their order, as many at a time as it may have open.
 
 Nothing here knows rooms, frames or tokens. Cost of a decision: O(log n) in the number of workers.
