@@ -40,12 +40,14 @@ class Machine(NamedTuple):
 
 def machines() -> dict[str, Machine]:
     """Name of the picture to the machine in it."""
+    from sansio.dtls import TRANSITIONS as DTLS
     from sansio.ice import agent, pair
     from sansio.room.participant import TRANSITIONS as PARTICIPANT
     from sansio.room.participant import State
     from sansio.sctp import TRANSITIONS as ASSOCIATION
 
     return {
+        "dtls": _plain("DTLS association", DTLS),
         "ice-agent": _plain("ICE agent", agent.TRANSITIONS),
         "ice-pair": _plain("Candidate pair", pair.TRANSITIONS),
         "participant": _plain("Participant", PARTICIPANT, name=lambda state: State.Name(state).lower()),

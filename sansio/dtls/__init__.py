@@ -15,3 +15,6 @@ from .keys import PROFILES as PROFILES
 from .keys import key_lengths as key_lengths
 from .keys import split_keys as split_keys
 from .records import DtlsError as DtlsError
+from .states import TRANSITIONS as TRANSITIONS
+from .states import DtlsState as DtlsState
+from .states import moved as moved

@@ -16,8 +16,8 @@ Theory of operation. OpenSSL does the cryptography and the message order; this m
 - Verification: OpenSSL is told to demand a certificate and accept any; the announced fingerprints decide (RFC 8122). They
   may come later than the handshake: `Completed`, and data that arrived meanwhile, wait for them.
 
-States: idle -> shaking -> verifying -> open -> over. Verifying is left at once where the fingerprints are known. Any state
-may go to over, by `Failed`, by `Closed` or silently by `close`.
+The states and moves are in states.py. Verifying is left at once where the fingerprints are known. Any state may go to over, by
+`Failed`, by `Closed` or silently by `close`.
 
 Left out: cookies (ICE has proved the address), renegotiation, resumption, compression, DTLS 1.3 (OpenSSL has none).
 """
@@ -39,6 +39,7 @@ from .certificate import Certificate, fingerprint_of
 from .interface import Closed, Completed, Data, DtlsEvent, DtlsRole, Failed
 from .keys import EXPORTER_LABEL, PROFILES, material_bytes, split_keys
 from .records import DtlsError, Record, is_plausible, pack, parse_records, with_sequence_number
+from .states import DtlsState, moved
 
 MTU_BYTES = 1200
 """Datagrams of a flight; what libwebrtc and pion use, safe under any tunnel."""
@@ -70,14 +71,6 @@ _PROFILE_NAMES = {
 }
 
 
-class _State(Enum):
-    IDLE = "idle"
-    SHAKING = "shaking"
-    VERIFYING = "verifying"
-    OPEN = "open"
-    OVER = "over"
-
-
 class _Timer(Enum):
     FLIGHT = "repeat the flight"
     ENGINE = "ask OpenSSL's timer"
@@ -96,7 +89,7 @@ class OpenSslHandshake:
         self._certificate = certificate
         self._timeout = timeout
         self._role: DtlsRole | None = None
-        self._state = _State.IDLE
+        self._state = DtlsState.IDLE
         self._connection: SSL.Connection | None = None
         self._fingerprints: tuple[tuple[str, str], ...] = ()
         self._flight: list[Record] = []
@@ -111,7 +104,7 @@ class OpenSslHandshake:
         self._drops: Counter[DropReason] = Counter()
 
     def handle_datagram(self, now: float, data: bytes) -> None:
-        if self._state in (_State.IDLE, _State.OVER):
+        if self._state in (DtlsState.IDLE, DtlsState.OVER):
             self._drops[DropReason.DTLS_UNEXPECTED] += 1
             return
         records = self._checked(data)
@@ -119,9 +112,9 @@ class OpenSslHandshake:
             return
         self._timers.set_if_unset(_Timer.DEADLINE, now + self._timeout)
         self._connected.bio_write(b"".join(record.data for record in records))
-        if self._state is _State.SHAKING:
+        if self._state is DtlsState.SHAKING:
             self._shake(now)
-        if self._state in (_State.VERIFYING, _State.OPEN):
+        if self._state in (DtlsState.VERIFYING, DtlsState.OPEN):
             self._receive()
             wrote = self._drain(now)
             if not wrote and any(record.is_handshake for record in records):
@@ -139,14 +132,14 @@ class OpenSslHandshake:
                     self._timers.set(_Timer.ENGINE, now + self._engine_delay)
                     self._run_engine_timer(now)
                 case _Timer.DEADLINE:
-                    if self._state is not _State.OPEN:
+                    if self._state is not DtlsState.OPEN:
                         self._fail("handshake timed out")
 
     def start(self, now: float, role: DtlsRole) -> None:
-        if self._state is not _State.IDLE:
+        if self._state is not DtlsState.IDLE:
             raise LocalProtocolError("the handshake was started before")
         self._role = role
-        self._state = _State.SHAKING
+        self._state = moved(self._state, DtlsState.SHAKING)
         self._connection = _new_connection(self._certificate, role)
         if role is DtlsRole.CLIENT:
             self._timers.set(_Timer.DEADLINE, now + self._timeout)
@@ -154,11 +147,11 @@ class OpenSslHandshake:
 
     def set_remote_fingerprints(self, now: float, fingerprints: Sequence[tuple[str, str]]) -> None:  # noqa: ARG002
         self._fingerprints = tuple(fingerprints)
-        if self._state is _State.VERIFYING:
+        if self._state is DtlsState.VERIFYING:
             self._verify()
 
     def send(self, now: float, data: bytes) -> None:
-        if self._state is not _State.OPEN:
+        if self._state is not DtlsState.OPEN:
             raise LocalProtocolError("no DTLS association")
         if not 0 < len(data) <= _MAX_RECORD_BYTES:
             raise LocalProtocolError("an application record holds 1 to 16384 bytes")
@@ -166,7 +159,7 @@ class OpenSslHandshake:
         self._drain(now)
 
     def close(self, now: float) -> None:
-        if self._connection is not None and self._state in (_State.OPEN, _State.VERIFYING):
+        if self._connection is not None and self._state in (DtlsState.OPEN, DtlsState.VERIFYING):
             with suppress(SSL.Error):  # the goodbye is a courtesy
                 self._connection.shutdown()
             self._drain(now)
@@ -194,7 +187,7 @@ class OpenSslHandshake:
 
     @property
     def complete(self) -> bool:
-        return self._state is _State.OPEN
+        return self._state is DtlsState.OPEN
 
     @property
     def _connected(self) -> SSL.Connection:
@@ -211,7 +204,7 @@ class OpenSslHandshake:
             self._drops[DropReason.DTLS_MALFORMED] += 1
             return []
         sender = DtlsRole.SERVER if self._role is DtlsRole.CLIENT else DtlsRole.CLIENT
-        answered = bool(self._flight) or self._state is not _State.SHAKING
+        answered = bool(self._flight) or self._state is not DtlsState.SHAKING
         kept = [record for record in records if is_plausible(record, sender, answered=answered)]
         if len(kept) < len(records):
             self._drops[DropReason.DTLS_UNEXPECTED] += len(records) - len(kept)
@@ -234,25 +227,25 @@ class OpenSslHandshake:
                 self._connection = _new_connection(self._certificate, DtlsRole.SERVER)
         else:
             self._drain(now)
-            self._state = _State.VERIFYING
+            self._state = moved(self._state, DtlsState.VERIFYING)
             self._timers.cancel(_Timer.FLIGHT)
             self._timers.cancel(_Timer.ENGINE)
             self._verify()
 
     def _receive(self) -> None:
         """Take application records until OpenSSL has no more."""
-        while self._state in (_State.VERIFYING, _State.OPEN):
+        while self._state in (DtlsState.VERIFYING, DtlsState.OPEN):
             try:
                 data = self._connected.recv(_MAX_RECORD_BYTES)
             except SSL.WantReadError:
                 return
             except SSL.Error:
                 # close_notify (ZeroReturnError), a fatal alert, or a stream beyond repair: over in any case.
-                was_open = self._state is _State.OPEN
+                was_open = self._state is DtlsState.OPEN
                 self._events.append(Closed() if was_open else Failed("closed before it was verified"))
                 self._end()
                 return
-            if self._state is _State.OPEN:
+            if self._state is DtlsState.OPEN:
                 self._events.append(Data(data))
                 self._flight = []  # only a peer that has our last flight sends data
             elif len(self._waiting) < _MAX_WAITING_RECORDS:
@@ -275,7 +268,7 @@ class OpenSslHandshake:
         assert self._role is not None
         material = self._connected.export_keying_material(EXPORTER_LABEL, material_bytes(profile))
         local_key, remote_key = split_keys(profile, material, self._role)
-        self._state = _State.OPEN
+        self._state = moved(self._state, DtlsState.OPEN)
         self._timers.cancel_all()
         self._events.append(Completed(profile=profile, local_key=local_key, remote_key=remote_key))
         self._events.extend(Data(data) for data in self._waiting)
@@ -299,7 +292,7 @@ class OpenSslHandshake:
         if flight:
             self._flight = flight
             self._flight_at = now
-            if self._state is _State.SHAKING:
+            if self._state is DtlsState.SHAKING:
                 self._flight_delay, self._engine_delay = _FIRST_RETRANSMISSION, _ENGINE_TIMER
                 self._timers.set(_Timer.FLIGHT, now + self._flight_delay)
                 self._timers.set(_Timer.ENGINE, now + self._engine_delay)
@@ -349,12 +342,12 @@ class OpenSslHandshake:
     # Endings
 
     def _fail(self, reason: str) -> None:
-        if self._state is not _State.OVER:
+        if self._state is not DtlsState.OVER:
             self._events.append(Failed(reason))
         self._end()
 
     def _end(self) -> None:
-        self._state = _State.OVER
+        self._state = moved(self._state, DtlsState.OVER)
         self._connection = None
         self._flight = []
         self._waiting.clear()

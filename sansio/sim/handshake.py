@@ -10,8 +10,7 @@ knows all keys. Hence no configuration selects it; it is passed to `Node` in cod
 
 Flights:    client HELLO ->   <- HELLO server   client FINISHED ->   <- FINISHED server
 
-States: idle -> shaking -> verifying (the fingerprints are not known yet) -> open -> over. The server repeats its FINISHED when
-it hears the client's again.
+The states are those of every implementation (dtls/states.py). The server repeats its FINISHED when it hears the client's again.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from enum import Enum, IntEnum
 from hashlib import blake2s
 from struct import Struct
 
-from ..dtls import Certificate, Closed, Completed, Data, DtlsEvent, DtlsRole, Failed, split_keys
+from ..dtls import Certificate, Closed, Completed, Data, DtlsEvent, DtlsRole, DtlsState, Failed, moved, split_keys
 from ..dtls.keys import material_bytes
 from ..entropy import Entropy, SeededEntropy
 from ..errors import DropReason, LocalProtocolError
@@ -59,14 +58,6 @@ class Message(IntEnum):
     SERVER_HELLO = 2
     CLIENT_FINISHED = 16
     SERVER_FINISHED = 20
-
-
-class _State(Enum):
-    IDLE = "idle"
-    SHAKING = "shaking"
-    VERIFYING = "verifying"
-    OPEN = "open"
-    OVER = "over"
 
 
 class _Timer(Enum):
@@ -114,7 +105,7 @@ class SeededHandshake:
         self._secret = secret
         self._entropy = entropy
         self._role: DtlsRole | None = None
-        self._state = _State.IDLE
+        self._state = DtlsState.IDLE
         self._random = {"client": b"", "server": b""}
         self._key = b""
         self._fingerprints: tuple[tuple[str, str], ...] = ()
@@ -131,7 +122,7 @@ class SeededHandshake:
         self._drops: Counter[DropReason] = Counter()
 
     def handle_datagram(self, now: float, data: bytes) -> None:
-        if self._state in (_State.IDLE, _State.OVER):
+        if self._state in (DtlsState.IDLE, DtlsState.OVER):
             self._drops[DropReason.DTLS_UNEXPECTED] += 1
             return
         if len(data) <= _HEADER.size or int.from_bytes(data[11:13], "big") != len(data) - _HEADER.size:
@@ -152,32 +143,32 @@ class SeededHandshake:
                 self._delay = min(2 * self._delay, LAST_RETRANSMISSION)
                 self._timers.set(_Timer.FLIGHT, now + self._delay)
                 self._send_flight()
-            elif self._state is not _State.OPEN:
+            elif self._state is not DtlsState.OPEN:
                 self._fail("handshake timed out")
 
     def start(self, now: float, role: DtlsRole) -> None:
-        if self._state is not _State.IDLE:
+        if self._state is not DtlsState.IDLE:
             raise LocalProtocolError("the handshake was started before")
         self._role = role
-        self._state = _State.SHAKING
+        self._state = moved(self._state, DtlsState.SHAKING)
         self._random[role.value] = self._entropy(_RANDOM_BYTES)
         if role is DtlsRole.CLIENT:
             self._begin_flight(now, Message.CLIENT_HELLO, self._random["client"])
 
     def set_remote_fingerprints(self, now: float, fingerprints: Sequence[tuple[str, str]]) -> None:  # noqa: ARG002
         self._fingerprints = tuple(fingerprints)
-        if self._state is _State.VERIFYING:
+        if self._state is DtlsState.VERIFYING:
             self._verify()
 
     def send(self, now: float, data: bytes) -> None:  # noqa: ARG002
-        if self._state is not _State.OPEN:
+        if self._state is not DtlsState.OPEN:
             raise LocalProtocolError("no DTLS association")
         if not 0 < len(data) <= _MAX_RECORD_BYTES:
             raise LocalProtocolError("an application record holds 1 to 16384 bytes")
         self._send_sealed(Content.APPLICATION_DATA, data)
 
     def close(self, now: float) -> None:  # noqa: ARG002
-        if self._state in (_State.OPEN, _State.VERIFYING):
+        if self._state in (DtlsState.OPEN, DtlsState.VERIFYING):
             self._send_sealed(Content.ALERT, b"\x01\x00")  # close_notify
         self._end()
 
@@ -202,13 +193,13 @@ class SeededHandshake:
 
     @property
     def complete(self) -> bool:
-        return self._state is _State.OPEN
+        return self._state is DtlsState.OPEN
 
     # Flights
 
     def _handle_message(self, now: float, kind: int, body: bytes) -> None:
         is_client = self._role is DtlsRole.CLIENT
-        is_shaking = self._state is _State.SHAKING
+        is_shaking = self._state is DtlsState.SHAKING
         if not is_client and kind == Message.CLIENT_HELLO and is_shaking:
             self._handle_client_hello(now, body)
         elif is_client and kind == Message.SERVER_HELLO and is_shaking:
@@ -253,7 +244,7 @@ class SeededHandshake:
             self._peer_fingerprint = fingerprint.decode("ascii", "replace")
             self._flight = _record(Content.HANDSHAKE, 0, 0, bytes((Message.SERVER_FINISHED,)) + self._proof("server"))
             self._complete()
-        if self._state is not _State.OVER:
+        if self._state is not DtlsState.OVER:
             self._send_flight()
 
     def _derive(self) -> None:
@@ -273,7 +264,7 @@ class SeededHandshake:
         self._transmits.append(self._flight)
 
     def _complete(self) -> None:
-        self._state = _State.VERIFYING
+        self._state = moved(self._state, DtlsState.VERIFYING)
         self._timers.cancel(_Timer.FLIGHT)
         self._verify()
 
@@ -283,7 +274,7 @@ class SeededHandshake:
         if not any(value.upper() == self._peer_fingerprint for _, value in self._fingerprints):
             self._fail("the peer's certificate has no announced fingerprint")
             return
-        self._state = _State.OPEN
+        self._state = moved(self._state, DtlsState.OPEN)
         self._timers.cancel(_Timer.DEADLINE)
         local, remote = split_keys(PROFILE, self._material(), self._role or DtlsRole.CLIENT)
         self._events.append(Completed(profile=PROFILE, local_key=local, remote_key=remote))
@@ -303,7 +294,7 @@ class SeededHandshake:
         self._transmits.append(_record(content, 1, number, body + self._tag(sender, number, body)))
 
     def _handle_record(self, data: bytes, sealed: bytes) -> None:
-        if self._state not in (_State.VERIFYING, _State.OPEN):
+        if self._state not in (DtlsState.VERIFYING, DtlsState.OPEN):
             self._drops[DropReason.DTLS_UNEXPECTED] += 1
             return
         body, tag = sealed[:-_TAG_BYTES], sealed[-_TAG_BYTES:]
@@ -314,9 +305,9 @@ class SeededHandshake:
         elif not self._is_new(number):
             self._drops[DropReason.DTLS_UNEXPECTED] += 1
         elif data[0] == Content.ALERT:
-            self._events.append(Closed() if self._state is _State.OPEN else Failed("closed before it was verified"))
+            self._events.append(Closed() if self._state is DtlsState.OPEN else Failed("closed before it was verified"))
             self._end()
-        elif self._state is _State.OPEN:
+        elif self._state is DtlsState.OPEN:
             self._events.append(Data(body))
         elif len(self._waiting) < _MAX_WAITING_RECORDS:
             self._waiting.append(body)
@@ -340,7 +331,7 @@ class SeededHandshake:
         self._end()
 
     def _end(self) -> None:
-        self._state = _State.OVER
+        self._state = moved(self._state, DtlsState.OVER)
         self._timers.cancel_all()
         self._waiting.clear()
 

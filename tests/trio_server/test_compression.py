@@ -64,7 +64,7 @@ class Peer:
         while True:
             event = await self.next()
             assert isinstance(event, Message), event
-            parts.append(event.data if isinstance(event, BytesMessage) else event.data.encode())
+            parts.append(bytes(event.data) if isinstance(event, BytesMessage) else event.data.encode())
             if event.message_finished:
                 return b"".join(parts)
 
@@ -137,7 +137,7 @@ async def test_a_message_without_end_ends_the_connection(is_compressed: bool, mo
     unpacked: list[int] = []
     gather = ws_stream.WebsocketBuffer.extend
 
-    def counted(self: ws_stream.WebsocketBuffer, event: Message[bytes]) -> None:
+    def counted(self: ws_stream.WebsocketBuffer, event: BytesMessage) -> None:
         unpacked.append(len(event.data))
         gather(self, event)
 
