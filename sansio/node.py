@@ -14,6 +14,7 @@ entropy and clock give the same outputs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from .agents import Agents
 from .api import Api
@@ -73,7 +74,7 @@ class Node:
         wallclock_offset: float,
         kernel: Kernel | None = None,
         certificate: Certificate | None = None,
-        handshake: HandshakeFactory = OpenSslHandshake,
+        handshake: HandshakeFactory | None = None,
     ) -> None:
         """`wallclock_offset`: Unix time minus the monotonic time that `now` is."""
         self._config = config
@@ -82,7 +83,7 @@ class Node:
         self._endpoint = Endpoint(
             kernel=self._kernel,
             certificate=certificate or Certificate.generate(wallclock_offset),
-            handshake=handshake,
+            handshake=handshake or partial(OpenSslHandshake, timeout=config.rtc.dtls_handshake_timeout),
             entropy=entropy,
             config=config.rtc,
             limit=config.limit,

@@ -247,7 +247,8 @@ class Client:
 class Rig:
     """A node and its surroundings."""
 
-    def __init__(self, config: Config | None = None, *, seed: int | str = 1) -> None:
+    def __init__(self, config: Config | None = None, *, seed: int | str = 1, openssl: bool = False) -> None:
+        """With `openssl` the node shakes hands as in earnest; phones never do."""
         self.now = 0.0
         self.config = config or Config(keys={KEY: SECRET})
         self.node = Node(
@@ -255,7 +256,7 @@ class Rig:
             entropy=SeededEntropy(f"node {seed}"),
             wallclock_offset=WALL,
             certificate=CERTIFICATE,
-            handshake=InstantHandshake,
+            handshake=None if openssl else InstantHandshake,
         )
         self.node.add_socket(SERVER, [SERVER])
         self.clients: list[Client] = []

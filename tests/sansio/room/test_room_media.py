@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from node_rig import Action, Client, DisconnectReason, Rig, State
+from node_rig import Action, Client, DisconnectReason, Rig, State, configured
+from phone import CERTIFICATE
 
+from sansio import RtcConfig
+from sansio.dtls import DtlsRole, OpenSslHandshake
 from sansio.events import PeerStateChanged
 from sansio.rtcp import Goodbye, Pli, ReceiverReport, Remb, ReportBlock, SenderReport, TransportFeedback
 from sansio.wire import models, rtc
@@ -39,6 +42,28 @@ def test_observers_see_the_states_of_connections(v1: bool) -> None:
             states.setdefault(event.target, []).append(event.state)
     targets = ["publisher"] if v1 else ["publisher", "subscriber"]
     assert {target: way[-1] for target, way in states.items()} == dict.fromkeys(targets, "connected")
+
+
+@pytest.mark.parametrize("timeout", [2.0, 4.0])
+def test_a_handshake_that_stalls_is_given_up_when_the_configuration_says(timeout: float) -> None:
+    rig = Rig(configured(rtc=RtcConfig(dtls_handshake_timeout=timeout)), openssl=True)
+    alice = rig.join("alice", media=True)
+    connection = alice.media.publisher
+    assert connection is not None
+    assert rig.run_until(lambda: connection.peer.path is not None)
+    handshake = OpenSslHandshake(CERTIFICATE)
+    handshake.start(rig.now, DtlsRole.CLIENT)
+    path = connection.peer.path
+    assert path is not None
+    for hello in handshake.poll_transmits():
+        alice.media.transmit(path[0], path[1], hello)
+    began = rig.now
+
+    def failed() -> bool:
+        return any(event.state == "failed" for event in rig.event(PeerStateChanged))
+
+    assert rig.run_until(failed, 10.0)
+    assert rig.now - began == pytest.approx(timeout, abs=0.1)
 
 
 # Streams
