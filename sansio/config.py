@@ -101,7 +101,7 @@ class LimitConfig:
 
 @attrs.frozen(kw_only=True)
 class AudioConfig:
-    """Who counts as speaking (LiveKit `audio.*`)."""
+    """Who counts as speaking, and what repairs audio (LiveKit `audio.*`)."""
 
     active_level: int = 35
     """Levels up to this many -dBov count as active."""
@@ -110,6 +110,8 @@ class AudioConfig:
     update_interval: int = 400
     """Milliseconds of a window and between updates."""
     smooth_intervals: int = 2
+    active_red_encoding: bool = False
+    """Whether plain Opus is made into RED for subscribers that take it."""
 
 
 @attrs.frozen(kw_only=True)

@@ -62,6 +62,7 @@ ACTING: dict[str, Key] = {
     "room.max_room_name_length": Key(Limit, "core.limit.max_room_name_length"),
     "room.max_participant_identity_length": Key(Limit, "core.limit.max_participant_identity_length"),
     **_same(int, "audio", "active_level", "min_percentile", "update_interval", "smooth_intervals"),
+    **_same(bool, "audio", "active_red_encoding"),
     **_same(Duration, "video", "dynacast_pause_delay"),
     **_same(int, "video", "codec_regression_threshold"),
     **_same(
@@ -112,7 +113,6 @@ INERT: dict[str, str] = {
     **_each("room.playout_delay", "ask subscribers to delay playout", "enabled", "min", "max"),
     **_each("room", "bound the creation of rooms on other servers", "create_room_timeout", "create_room_attempts"),
     "room.enable_full_room_in_webhooks": "put whole rooms into webhooks",
-    "audio.active_red_encoding": "encode RED for subscribers",
     "audio.enable_loss_proxying": "tell publishers the loss of their subscribers",
     "video.stream_tracker_manager.*": "tune how live layers are found",
     **_each("turn", "run a TURN server", "enabled", "domain", "cert_file", "key_file", "tls_port", "udp_port",

@@ -24,7 +24,7 @@ from ..wire import models, rtc
 from .connection import Connection
 from .participant import Participant
 from .publication import Publication
-from .subscription import Subscription, choose_backup, choose_binding, new_outgoing
+from .subscription import Binding, Subscription, choose_backup, choose_binding, new_outgoing
 
 SubscriptionError = models.SubscriptionError
 BIND_PATIENCE_S = 15.0
@@ -293,7 +293,7 @@ class Subscriber:
         section = connection.negotiation.section(subscription.mid or "")
         if section is None:
             return
-        binding = choose_binding(subscription.publication, section)
+        binding = self._choose(subscription, section)
         if binding is None:
             self._cannot_bind(subscription, section)
             return
@@ -323,6 +323,10 @@ class Subscriber:
             subscription.failed = True
             self._send_error(subscription.sid, SubscriptionError.SE_CODEC_UNSUPPORTED)
 
+    def _choose(self, subscription: Subscription, section: NegotiatedSection) -> Binding | None:
+        make_red = self._config.audio.active_red_encoding and self._participant.client.takes_red
+        return choose_binding(subscription.publication, section, make_red=make_red)
+
     def rebind(self, now: float, connection: Connection, subscription: Subscription) -> DownTrack | None:
         """The track is sent in another codec: follow the one that fits best. Returns a down track that this touched."""
         section = connection.negotiation.section(subscription.mid or "")
@@ -330,7 +334,7 @@ class Subscriber:
         if section is None or session is None:
             return None
         down_track = subscription.down_track
-        binding = choose_binding(subscription.publication, section)
+        binding = self._choose(subscription, section)
         if binding is None:
             if down_track is None:
                 return None

@@ -33,6 +33,7 @@ class Binding:
     payload_types: dict[int, int]
     rtx_payload_types: dict[int, int]
     clock_rate: int
+    red_payload_type: int = 0
 
 
 class Subscription:
@@ -133,6 +134,7 @@ class Subscription:
             extensions=extension_ids(section.extensions, section.allow_mixed),
             rtx_ssrc=self.outgoing.rtx_ssrc if binding.rtx_payload_types else 0,
             rtx_payload_types=binding.rtx_payload_types,
+            red_payload_type=binding.red_payload_type,
         )
 
     def unbind(self, now: float, *, blank: bool = False) -> None:
@@ -157,12 +159,13 @@ def new_outgoing(publication: Publication, entropy: Entropy, taken: set[int], *,
     )
 
 
-def choose_binding(publication: Publication, section: NegotiatedSection) -> Binding | None:
-    """The first codec in which the track is sent that the subscriber's section can carry; None if there is none."""
+def choose_binding(publication: Publication, section: NegotiatedSection, *, make_red: bool = False) -> Binding | None:
+    """The first codec in which the track is sent that the subscriber's section can carry; None if there is none. With
+    `make_red` plain Opus becomes RED where the section can carry that."""
     for codec in publication.sent_codecs:
         binding = _binding(publication, codec, section)
         if binding is not None:
-            return binding
+            return _with_red(publication, binding, section) if make_red else binding
     return None
 
 
@@ -198,6 +201,22 @@ def _binding(publication: Publication, codec: PublishedCodec, section: Negotiate
     rtx = {f.apt: f.payload_type for f in section.codecs if f.apt is not None and f.apt in targets}
     return Binding(
         codec=codec, mode=mode, payload_types=payload_types, rtx_payload_types=rtx, clock_rate=main.clock_rate
+    )
+
+
+def _with_red(publication: Publication, binding: Binding, section: NegotiatedSection) -> Binding:
+    """The same with redundancy of our own making, if it is plain Opus that may be touched."""
+    red = next((f for f in section.codecs if f.name.lower() == "red"), None)
+    sources = [f for f in binding.codec.formats if f.payload_type in binding.payload_types]
+    opus = next((f for f in sources if f.name.lower() == "opus"), None)
+    is_plain = binding.mode is LegMode.PLAIN and all(f.name.lower() != "red" for f in sources)
+    if red is None or opus is None or not is_plain or publication.info.disable_red or is_encrypted(publication.info):
+        return binding
+    return attrs.evolve(
+        binding,
+        mode=LegMode.OPUS_TO_RED,
+        payload_types={opus.payload_type: binding.payload_types[opus.payload_type]},
+        red_payload_type=red.payload_type,
     )
 
 

@@ -52,17 +52,14 @@ PADDING = Filler(b"", None, 255)
 
 def silence(mime_type: str, mode: LegMode, payload_types: Mapping[int, int], trailer: bytes = b"") -> Filler | None:
     """20 ms of silence in the codec that a subscriber gets; None where the server cannot make any."""
-    codec = mime_type.lower()
-    if mode is LegMode.OPUS_TO_RED:
-        return Filler(_red(_OPUS) + trailer, None)
-    match codec:
+    match mime_type.lower():
         case "audio/pcmu":
             return Filler(b"\xff" * 160 + trailer, payload_types.get(_PCMU))
         case "audio/pcma":
             return Filler(b"\xd5" * 160 + trailer, payload_types.get(_PCMA))
         case "audio/red" if mode is LegMode.PLAIN and _OPUS not in payload_types:
             return Filler(_red(_OPUS) + trailer, None)
-        case "audio/opus" | "audio/red":  # a RED stream may carry plain Opus
+        case "audio/opus" | "audio/red":  # a RED stream may carry plain Opus, and a leg that makes RED does
             return Filler(_OPUS_SILENCE + trailer, payload_types.get(_OPUS))
         case _:
             return None

@@ -1,18 +1,21 @@
 """Tracks in several codecs: backup codecs and their policies, sections that stop, codecs that turn out to be others
-(signalling 7.2, M-10 and M-11)."""
+(signalling 7.2, M-10 and M-11), and RED."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from node_rig import Client, Rig, configured
 from phone import Published
 
-from sansio import VideoConfig
+from sansio import AudioConfig, VideoConfig
 from sansio.transport import StreamBound
 from sansio.wire import models, rtc
 
 VIDEO = models.TrackType.VIDEO
 Policy = models.BackupCodecPolicy
+OPUS_FRAME_BYTES = len(b"opus frame")
 VP8_ONLY = ("video/VP8", "audio/opus")
 ON, OFF = [True] * 3, [False] * 3
 
@@ -179,3 +182,50 @@ def test_a_codec_that_turns_out_to_be_another_is_forwarded_as_that() -> None:
     rig.run(6)
     update = alice.last("subscribed_quality_update")
     assert [(c.codec, [q.enabled for q in c.qualities]) for c in update.subscribed_codecs] == [("vp8", OFF)]
+
+
+# RED (media 4.6)
+
+
+@pytest.mark.parametrize(
+    ("active", "publisher", "subscriber", "given", "makes_red"),
+    [
+        (True, ("audio/opus",), (), {}, True),
+        (False, ("audio/opus",), (), {}, False),
+        (True, ("audio/opus",), ("audio/opus",), {}, False),
+        (True, ("audio/opus",), (), {"encryption": models.Encryption.Type.GCM}, False),
+        (True, ("audio/opus",), (), {"disable_red": True}, False),
+        (True, ("audio/PCMU", "audio/opus"), (), {}, True),
+        (True, (), (), {}, False),
+    ],
+    ids=["made", "not by default", "not taken", "encrypted", "not wished", "beside others", "there is some"],
+)
+def test_red_is_made_of_opus_where_it_may_be(
+    active: bool, publisher: tuple[str, ...], subscriber: tuple[str, ...], given: dict[str, Any], makes_red: bool
+) -> None:
+    rig = Rig(configured(audio=AudioConfig(active_red_encoding=active)))
+    alice, bob = rig.join("alice", media=True, mimes=publisher), rig.join("bob", media=True, mimes=subscriber)
+    rig.run(0.5)
+    mic = alice.publish(**given)
+    rig.run(0.5)
+    (sid,) = alice.track_sids
+    for _ in range(10):
+        mic.send()
+        rig.run(0.02)
+    packets, size = bob.media.received(sid), bob.media.payload_bytes(sid)
+    assert packets > 5
+    assert (size > 2 * packets * OPUS_FRAME_BYTES) == makes_red
+    assert makes_red or size == packets * OPUS_FRAME_BYTES
+
+
+def test_nobody_makes_red_for_browsers_that_take_it_badly() -> None:
+    rig = Rig(configured(audio=AudioConfig(active_red_encoding=True)))
+    alice = rig.join("alice", media=True, mimes=("audio/opus",))
+    bob = rig.join("bob", media=True, headers={"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0"})
+    rig.run(0.5)
+    mic = alice.publish()
+    rig.run(0.5)
+    mic.send(5)
+    rig.run(0.1)
+    (sid,) = alice.track_sids
+    assert bob.media.payload_bytes(sid) == bob.media.received(sid) * OPUS_FRAME_BYTES > 0

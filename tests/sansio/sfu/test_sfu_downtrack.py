@@ -502,7 +502,7 @@ OPUS, RED = b"\xf8\xff\xfe", b"\x6f\xf8\xff\xfe"
         ("audio/red", PLAIN, {111: 111, 63: 63}, OPUS, 111),
         ("audio/red", PLAIN, {63: 63}, RED, None),
         ("audio/red", LegMode.RED_TO_OPUS, {63: 111}, OPUS, None),
-        ("audio/opus", LegMode.OPUS_TO_RED, {111: 63}, RED, None),
+        ("audio/opus", LegMode.OPUS_TO_RED, {111: 109}, OPUS, 109),
         ("audio/PCMU", PLAIN, {111: 111, 0: 0}, b"\xff\xff", 0),
         ("audio/PCMA", PLAIN, {8: 8}, b"\xd5\xd5", 8),
     ],
