@@ -38,6 +38,7 @@ SIGNAL_PATHS = ("/rtc", "/rtc/v1")
 VALIDATE_PATHS = ("/rtc/validate", "/rtc/v1/validate")
 WORKER_PATH = "/agent"
 NOT_FOUND = "404 page not found\n"
+ONLY_WEBSOCKETS = b"404 only WebSockets are answered here\n"
 
 
 class _Lookup:
@@ -288,7 +289,7 @@ class Node:
             answer = self._validate(now, ref, request)
             if answer.status != 200:
                 return answer
-        return Respond(ref=ref, status=404)
+        return Respond(ref=ref, status=404, body=ONLY_WEBSOCKETS)
 
     def _poll_drops(self) -> dict[DropReason, int]:
         total = self._endpoint.poll_drops()

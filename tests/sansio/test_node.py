@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from node_rig import ROOM, SERVER, WALL, Action, Client, DisconnectReason, Rig, State, token
 
 from sansio import Accept, Close, Config, DropReason, HttpRequest, Node, Reject, SeededEntropy, SessionId
 from sansio.events import Dropped, ParticipantLeft, RoomFinished
 from sansio.wire import models, rtc
 from sansio.wire import room as wire
-
-sys.path.insert(0, str(Path(__file__).parent / "room"))
-
-from node_rig import ROOM, SERVER, WALL, Action, Client, DisconnectReason, Rig, State, token
 
 AUDIO, VIDEO = models.TrackType.AUDIO, models.TrackType.VIDEO
 

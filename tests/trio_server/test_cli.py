@@ -243,6 +243,43 @@ def test_a_port_in_use_is_named_with_its_flag(kind: int, flag: str) -> None:
             assert "Traceback" not in errors
 
 
+def join(client: socket.socket, port: int) -> str:
+    """Enter a room over a socket that reads nothing afterwards; the token that did it."""
+    token = run("token", "--room", "r", "--identity", "i").stdout.strip()
+    client.connect(("127.0.0.1", port))
+    client.sendall(
+        f"GET /rtc?access_token={token}&protocol=16 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    assert client.recv(100).startswith(b"HTTP/1.1 101 ")
+    return token
+
+
+def port_of(running: subprocess.Popen[str]) -> int:
+    found = re.search(r"ws://127\.0\.0\.1:(\d+)", lines_until(running, "Ctrl+C"))
+    assert found
+    return int(found[1])
+
+
+@pytest.mark.net
+def test_two_servers_on_one_machine_end_in_time_with_somebody_in_the_room() -> None:
+    with (
+        process(*DEV_ARGUMENTS) as first,
+        process(*DEV_ARGUMENTS) as second,
+        socket.socket() as alice,
+        socket.socket() as bob,
+    ):
+        for running, client in ((first, alice), (second, bob)):
+            join(client, port_of(running))
+        for running, number in ((first, signal.SIGTERM), (second, signal.SIGINT)):
+            start = time.monotonic()
+            running.send_signal(number)
+            assert running.wait(5) == 0
+            assert time.monotonic() - start < 2
+            assert running.stderr is not None
+            assert "Traceback" not in running.stderr.read()
+
+
 @pytest.mark.net
 def test_a_drain_waits_for_people_and_a_second_signal_does_not() -> None:
     arguments = ("serve", "--dev", "--drain", "60", *DEV_ARGUMENTS[1:])
@@ -250,13 +287,7 @@ def test_a_drain_waits_for_people_and_a_second_signal_does_not() -> None:
         assert running.stderr is not None
         found = re.search(r"portHttp=(\d+)", running.stderr.readline())
         assert found
-        token = run("token", "--room", "r", "--identity", "i").stdout.strip()
-        client.connect(("127.0.0.1", int(found[1])))
-        client.sendall(
-            f"GET /rtc?access_token={token}&protocol=16 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
-        assert client.recv(100).startswith(b"HTTP/1.1 101 ")
+        token = join(client, int(found[1]))
         running.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
             running.wait(1)

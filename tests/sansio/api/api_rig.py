@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import attrs
 from google.protobuf.message import Message
-
-from sansio import Respond
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "room"))
-
 from node_rig import ROOM as ROOM
 from node_rig import WALL as WALL
 from node_rig import Action as Action
@@ -23,6 +16,8 @@ from node_rig import Rig as Rig
 from node_rig import State as State
 from node_rig import configured as configured
 from node_rig import token as token
+
+from sansio import Respond
 
 PROTOBUF, JSON = "application/protobuf", "application/json"
 NEEDS = {"CreateRoom": "room_create", "ListRooms": "room_list", "DeleteRoom": "room_create"}

@@ -61,7 +61,7 @@ def test_unknown_paths_are_plain_404s(method: str, path: str) -> None:
 def test_the_workers_path_is_a_404_for_plain_requests() -> None:
     """1.1."""
     answer = Rig().request("GET", "/agent")
-    assert (answer.status, answer.body) == (404, b"")
+    assert (answer.status, answer.body) == (404, b"404 only WebSockets are answered here\n")
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "room"))
-
 from node_rig import ROOM as ROOM
 from node_rig import WALL as WALL
 from node_rig import Action as Action

@@ -84,14 +84,14 @@ def test_validate_says_success(how: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/rtc", "/rtc/v1"])
-def test_a_plain_get_of_a_socket_is_an_empty_404(path: str) -> None:
-    """H-12."""
+def test_a_plain_get_of_a_socket_is_a_404_that_says_why(path: str) -> None:
+    """H-12; LiveKit's has no body, which tells those nothing who try the address by hand."""
     rig = Rig()
     query = {"access_token": token()}
     if path == "/rtc/v1":
         query["join_request"] = wrap(rtc.JoinRequest(client_info=models.ClientInfo(protocol=16)))
     answer = rig.request("GET", path, query=query)
-    assert (answer.status, answer.body) == (404, b"")
+    assert (answer.status, answer.body) == (404, b"404 only WebSockets are answered here\n")
 
 
 def test_a_missing_room_is_a_404_with_its_text_unless_the_token_may_create() -> None:
