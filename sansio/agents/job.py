@@ -63,9 +63,9 @@ class Job:
     """One job."""
 
     __slots__ = (
-        "agent_identity", "agent_sid", "created_at", "deadline", "ended_at", "error", "id", "is_dismissed", "is_forsaken",
-        "is_overdue", "is_told", "issuer", "may_restart", "num_offers", "only_worker", "phase", "reason", "replaces", "reported",
-        "restart", "started_at", "status", "tried", "updated_at", "wanted", "worker", "worker_id",
+        "agent_identity", "agent_sid", "created_at", "deadline", "ended_at", "error", "has_left", "id", "is_dismissed",
+        "is_forsaken", "is_overdue", "is_told", "issuer", "may_restart", "num_offers", "only_worker", "phase", "reason",
+        "replaces", "reported", "restart", "started_at", "status", "tried", "updated_at", "wanted", "worker", "worker_id",
     )  # fmt: skip
 
     def __init__(
@@ -113,6 +113,8 @@ class Job:
         """Whether its agent did not come in time."""
         self.is_forsaken = False
         """Whether its worker did not come back in time."""
+        self.has_left = False
+        """Whether its agent has left for good."""
         self.is_dismissed = False
         """Whether the server wants it to end."""
         self.is_told = False

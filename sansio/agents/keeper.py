@@ -89,7 +89,7 @@ class Keeper:
         job = self._jobs.get(job_id)
         if job is None:
             return job_id in worker.past
-        if job.worker is not worker and not self._reattach(job, worker):
+        if job.worker is not worker and not self._reattach(now, job, worker):
             return False
         job.updated_at = now
         if status == JobStatus.JS_RUNNING:
@@ -116,7 +116,7 @@ class Keeper:
             job = self._jobs.get(job_id)
             if job is None:
                 unknown += 1
-            elif job.worker is not worker and not self._reattach(job, worker):
+            elif job.worker is not worker and not self._reattach(now, job, worker):
                 self._orders.append(Terminate(worker, job_id))
         return unknown
 
@@ -157,7 +157,7 @@ class Keeper:
             self._orders.append(Remove(room, identity, sid))
         else:
             self._set(job, Watch.REPORT, None)
-            job.is_told = False
+            job.is_told = job.has_left = False
         return job
 
     def agent_left(self, now: float, sid: str, reason: str) -> None:
@@ -243,7 +243,7 @@ class Keeper:
         if room.has_ended and not room.jobs:
             self._rooms.pop(sid, None)
 
-    def _reattach(self, job: Job, worker: Worker) -> bool:
+    def _reattach(self, now: float, job: Job, worker: Worker) -> bool:
         """Give the job to another connection of its worker, if that is what this one may be."""
         if job.worker is not None or worker.key != job.key or worker.issuer != job.issuer:
             return False
@@ -252,10 +252,14 @@ class Keeper:
         job.worker_id = worker.id
         worker.jobs[job.id] = job
         self._set(job, Watch.REATTACH, None)
+        if job.is_dismissed or job.has_left:
+            job.is_told = False
+            self._expect_report(now, job)
         return True
 
     def _expect_report(self, now: float, job: Job) -> None:
         """The agent has left for good: its worker is told, and asked how it ended."""
+        job.has_left = True
         self._terminate(job)
         self._set(job, Watch.REPORT, now + self._config.report_timeout)
 
