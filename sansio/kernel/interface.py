@@ -126,6 +126,8 @@ class Leg:
     packets too large for a RED block. Without one the leg sends plain Opus."""
     playout_delay_ms: tuple[int, int] | None = None
     """Least and greatest playout delay to ask of the receiver, written on each packet while it is set."""
+    cuts_trailers: bool = False
+    """Whether what clients put behind encoded frames (`rtp.frame_trailer`) is cut off; settled when the leg is added."""
 
 
 class NoticeKind(Enum):

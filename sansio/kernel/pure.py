@@ -20,6 +20,7 @@ from .plain import PlainMode
 from .receive import Stream
 from .sessions import Session
 from .svc import SvcMode
+from .trailers import TrimmingLeg
 from .vp8 import Vp8Mode
 
 _MODES: Final[dict[LegMode, Callable[[LegState], Mode]]] = {
@@ -124,7 +125,8 @@ class PureKernel:
 
     def add_leg(self, leg: Leg) -> int:
         session = self._session(leg.session)
-        state = LegState(self._take_slot(), session, leg, self._entropy)
+        kind = TrimmingLeg if leg.cuts_trailers else LegState
+        state = kind(self._take_slot(), session, leg, self._entropy)
         state.mode = _MODES[leg.mode](state)
         session.legs.add(state.slot)
         self._legs[state.slot] = state

@@ -87,6 +87,11 @@ class ClientTraits:
         return not (self.is_firefox or self.is_safari)
 
     @property
+    def takes_trailers(self) -> bool:
+        """Knows what other clients put behind encoded frames."""
+        return models.ClientInfo.Capability.CAP_PACKET_TRAILER in self.info.capabilities
+
+    @property
     def only_preferred_codec(self) -> bool:
         """Ignores the order of codecs in an answer, so that it must list the wanted one alone."""
         return self.is_firefox and self._os in ("linux", "android")

@@ -169,7 +169,8 @@ class Subscriber:
         ):
             return None
         outgoing = new_outgoing(publication, self._entropy, self._ssrcs, sync_streams=self._sync_streams)
-        subscription = Subscription(now, publication, self._participant.sid, outgoing)
+        takes_trailers = self._participant.client.takes_trailers
+        subscription = Subscription(now, publication, self._participant.sid, outgoing, takes_trailers=takes_trailers)
         subscription.settings = self._settings.get(publication.sid)
         self.subscriptions[publication.sid] = subscription
         publication.subscriptions[self._participant.sid] = subscription

@@ -40,11 +40,12 @@ class Subscription:
     """One track for one subscriber."""
 
     __slots__ = (
-        "_binding", "down_track", "failed", "mid", "negotiated", "outgoing", "publication", "settings", "since",
+        "_binding", "_cuts_trailers", "down_track", "failed", "mid", "negotiated", "outgoing", "publication", "settings", "since",
         "subscriber", "was_bound",
     )  # fmt: skip
 
-    def __init__(self, now: float, publication: Publication, subscriber: ParticipantSid, outgoing: Outgoing) -> None:
+    def __init__(self, now: float, publication: Publication, subscriber: ParticipantSid, outgoing: Outgoing, *,
+                 takes_trailers: bool = True) -> None:  # fmt: skip
         self.publication = publication
         self.subscriber = subscriber
         self.outgoing = outgoing
@@ -52,6 +53,7 @@ class Subscription:
         self.mid: str | None = None
         self.negotiated = False
         self._binding: Binding | None = None
+        self._cuts_trailers = not takes_trailers and bool(publication.info.packet_trailer_features)
         self.down_track: DownTrack | None = None
         self.was_bound = False
         self.failed = False
@@ -135,6 +137,7 @@ class Subscription:
             rtx_ssrc=self.outgoing.rtx_ssrc if binding.rtx_payload_types else 0,
             rtx_payload_types=binding.rtx_payload_types,
             red_payload_type=binding.red_payload_type,
+            cuts_trailers=self._cuts_trailers,
         )
 
     def unbind(self, now: float, *, blank: bool = False) -> None:

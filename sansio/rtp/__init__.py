@@ -6,6 +6,7 @@ Payload formats are modules to be used by name, each with the same few functions
 
 from . import av1 as av1
 from . import dependency_descriptor as dependency_descriptor
+from . import frame_trailer as frame_trailer
 from . import h264 as h264
 from . import h265 as h265
 from . import opus as opus

@@ -182,8 +182,9 @@ class Published:
         self.timestamp = 10_000
 
     def send(self, frames: int = 1, *, key: bool = True, level: int = 10, rids: Sequence[str] | None = None,
-             codec: str = "") -> None:  # fmt: skip
-        """Frames of one packet each, on every encoding or on those named, in the first codec agreed or in that named."""
+             codec: str = "", tail: bytes = b"") -> None:  # fmt: skip
+        """Frames of one packet each, on every encoding or on those named, in the first codec agreed or in that named. `tail`
+        is put behind each."""
         section = self.connection.negotiation.section(self.mid)
         assert section is not None
         name = "opus" if self.kind == "audio" else codec or section.codecs[0].name
@@ -206,7 +207,7 @@ class Published:
                     sequence_number=self._number & 0xFFFF,
                     timestamp=self.timestamp,
                     ssrc=ssrc,
-                    payload=payload,
+                    payload=payload + tail,
                     marker=True,
                     extension=encode_extensions(elements),
                 )

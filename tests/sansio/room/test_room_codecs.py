@@ -1,5 +1,6 @@
 """Tracks in several codecs: backup codecs and their policies, sections that stop, codecs that turn out to be others
-(signalling 7.2, M-10 and M-11), and RED."""
+(signalling 7.2, M-10 and M-11), RED, and what is
+cut off frames."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 from node_rig import Client, Rig, configured
-from phone import Published
+from phone import KEY_FRAME, Published
 
 from sansio import AudioConfig, VideoConfig
 from sansio.transport import StreamBound
@@ -229,3 +230,35 @@ def test_nobody_makes_red_for_browsers_that_take_it_badly() -> None:
     rig.run(0.1)
     (sid,) = alice.track_sids
     assert bob.media.payload_bytes(sid) == bob.media.received(sid) * OPUS_FRAME_BYTES > 0
+
+
+# Packet trailers (M-18)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "features", "is_cut"),
+    [
+        ("", [models.PacketTrailerFeature.PTF_USER_TIMESTAMP], True),
+        ("CAP_PACKET_TRAILER", [models.PacketTrailerFeature.PTF_USER_TIMESTAMP], False),
+        ("", [], False),
+    ],
+    ids=["unknown to the client", "known", "not announced"],
+)
+def test_trailers_of_frames_are_cut_off_for_clients_that_do_not_know_them(
+    capabilities: str, features: list[int], is_cut: bool
+) -> None:
+    rig = Rig()
+    alice = rig.join("alice", media=True)
+    bob = rig.join("bob", media=True, query={"capabilities": capabilities})
+    rig.run(0.5)
+    cam = alice.publish("cam", "video", preferred=("video/VP8",), packet_trailer_features=features)
+    rig.run(0.5)
+    trailer = b"\xfe\xf7" + bytes(8) + b"\xf0LKTS"
+    cam.send(tail=trailer)
+    rig.run(0.1)
+    cam.send(3, tail=trailer)
+    rig.run(0.1)
+    (sid,) = alice.track_sids
+    packets = bob.media.received(sid)
+    assert packets >= 3
+    assert bob.media.payload_bytes(sid) == packets * (len(KEY_FRAME) + (0 if is_cut else len(trailer)))
