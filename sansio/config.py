@@ -167,7 +167,9 @@ class AgentsConfig:
     target_load: float = 0.7
     """Workers at this load or above get jobs only if none below it takes them."""
     enable_user_data_recording: bool = False
+    """Told to workers with each job."""
     enable_user_data_redaction: bool = False
+    """Told to workers with each job."""
     # Not LiveKit's.
     offer_timeout: float = 10.0
     """For a worker to answer an offer."""

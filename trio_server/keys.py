@@ -71,6 +71,14 @@ ACTING: dict[str, Key] = {
         "num_tracks", "subscription_limit_video", "subscription_limit_audio",
     ),
     "limit.bytes_per_sec": Key(Rate, "core.limit.bytes_per_sec"),
+    **_same(float, "agents", "target_load"),
+    **_same(bool, "agents", "enable_user_data_recording", "enable_user_data_redaction"),
+    # Not LiveKit's.
+    **_same(
+        Duration, "agents", "offer_timeout", "pending_timeout", "join_timeout", "reattach_grace", "report_timeout",
+        "dismissal_grace", "restart_delay",
+    ),
+    **_same(int, "agents", "max_restarts", "max_offers"),
     "enable_data_tracks": Key(bool, "core.enable_data_tracks"),
 }  # fmt: skip
 
@@ -132,8 +140,6 @@ INERT: dict[str, str] = {
             "max_retry_interval", "stream_buffer_size", "connect_attempts"),
     **_each("psrpc", "tune calls between servers", "max_attempts", "timeout", "backoff", "buffer_size"),
     **_each("limit", "bound data blobs", "max_data_blob_key_length", "max_data_blobs_size"),
-    "agents.target_load": "set the load at which a worker gets no more jobs",
-    **_each("agents", "mark jobs for recording or redaction", "enable_user_data_recording", "enable_user_data_redaction"),
     **_each("prometheus", "serve metrics", "port", "username", "password"),
     "prometheus_port": "serve metrics",
     "debug_handler.port": "serve debug pages",

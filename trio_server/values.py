@@ -13,7 +13,7 @@ import yaml
 from cattrs import Converter
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
-from sansio import RoomPreset
+from sansio import AgentPreset, RoomPreset
 
 Port = NewType("Port", int)
 """0 to 65535."""
@@ -167,8 +167,24 @@ def _to_secrets(value: object, _: object = None) -> dict[str, str]:
     return {_to_str(key): _to_str(secret) for key, secret in value.items()}
 
 
-_INERT_IN_PRESETS = frozenset({"name", "agents", "egress", "min_playout_delay", "max_playout_delay", "tags"})
+_INERT_IN_PRESETS = frozenset({"name", "egress", "min_playout_delay", "max_playout_delay", "tags"})
 """Fields of LiveKit's RoomConfiguration that a preset may have, and that have no effect here."""
+
+
+_POLICIES = {"JRP_ON_FAILURE": 0, "JRP_NEVER": 1}
+
+
+def _to_agent(value: object, _: object = None) -> AgentPreset:
+    fields = dict(value) if isinstance(value, dict) else {}
+    policy = fields.pop("restart_policy", "JRP_ON_FAILURE")
+    if not isinstance(value, dict) or policy not in _POLICIES or not fields.keys() <= _AGENT_FIELDS:
+        raise ValueError(f"expected agents, each with {', '.join(sorted(_AGENT_FIELDS))} or restart_policy")
+    attributes = {_to_str(key): _to_str(item) for key, item in dict(fields.pop("attributes", {})).items()}
+    texts = {name: _to_str(text) for name, text in fields.items()}
+    return AgentPreset(**texts, attributes=attributes, restart_policy=_POLICIES[policy])
+
+
+_AGENT_FIELDS = frozenset({"agent_name", "metadata", "deployment", "attributes"})
 
 
 def _to_presets(value: object, _: object = None) -> dict[str, RoomPreset]:
@@ -189,7 +205,7 @@ def _converter() -> Converter:
     hooks: dict[Any, Any] = {
         str: _to_str, int: _to_int, float: _to_float, bool: _to_bool, Strings: _to_strs, Port: _to_port, Ports: _to_ports,
         Duration: to_duration, Limit: _to_limit, Rate: _to_rate, Level: _to_level, NodeIps: _to_node_ips,
-        Networks: to_networks, Secrets: _to_secrets, Presets: _to_presets,
+        Networks: to_networks, Secrets: _to_secrets, Presets: _to_presets, AgentPreset: _to_agent,
     }  # fmt: skip
     for type_, hook in hooks.items():
         converter.register_structure_hook(type_, hook)

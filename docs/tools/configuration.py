@@ -60,9 +60,22 @@ MEANINGS = {
     "limit.max_data_track_custom_encoding_length": "Characters of a data track's own name for its encoding.",
     "limit.subscription_limit_video": "Video tracks that one participant may subscribe to.",
     "limit.subscription_limit_audio": "Audio tracks that one participant may subscribe to.",
+    "agents.offer_timeout": "Atrium's own: how long a worker may take to answer an offer.",
+    "agents.pending_timeout": "Atrium's own: how long a job waits for a worker.",
+    "agents.join_timeout": "Atrium's own: how long an agent may take to come into the room, at first or after it lost its"
+    " connection.",
+    "agents.reattach_grace": "Atrium's own: how long a worker that lost its socket may take to come back and name its jobs.",
+    "agents.report_timeout": "Atrium's own: how long a worker may take to say how a job ended whose agent has left.",
+    "agents.dismissal_grace": "Atrium's own: how long an agent may take to leave after its job has ended.",
+    "agents.restart_delay": "Atrium's own: the pause before a lost job is given out again; doubled for each further time.",
+    "agents.max_restarts": "Atrium's own: how often a lost job is given out again.",
+    "agents.max_offers": "Atrium's own: offers that one worker may have unanswered.",
     "enable_data_tracks": "Whether participants may publish data tracks.",
 }
 """For keys whose field says nothing of itself, or not enough without its neighbours."""
+
+BARE_NUMBERS = frozenset({"core.agents.target_load"})
+"""Fractions that are no durations."""
 
 UNUSED: tuple[str, ...] = ()
 """Keys that are read and checked, but that nothing acts on yet."""
@@ -198,6 +211,8 @@ def _default(place: str) -> str:
         return ", ".join(map(str, value))
     if isinstance(value, str | dict):
         return f"`{value}`" if value else ""
+    if place in BARE_NUMBERS:
+        return f"{value:g}"
     return (
         f"{value * 1000:g}ms" if 0 < value < 1 else f"{value:g}s" if isinstance(value, float) and value else str(value)
     )

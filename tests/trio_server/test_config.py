@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sansio.config import CodecConfig, RoomPreset
+from sansio.config import AgentPreset, CodecConfig, RoomPreset
 from trio_server.config import DEV_KEYS, ConfigError, ServerConfig, Setting, load
 from trio_server.keys import ACTING, INERT, PATHS
 from trio_server.net import AddressFilter
-from trio_server.values import parse_keys, to_duration
+from trio_server.values import Duration, parse_keys, to_duration
 
 SECRET = "0123456789abcdef0123456789abcdef"
 KEYS = f"keys: {{api: {SECRET}}}\n"
@@ -113,7 +113,7 @@ def nested(path: str, value: str) -> str:
 def test_each_acting_key_loads_without_a_note(path: str) -> None:
     boolean = ACTING[path].type is bool
     value = SAMPLES.get(path, "true" if boolean else "50001" if "port" in path else "7s" if "quality" in path else "7")
-    value = "7s" if path.endswith("_latency") or path == "video.dynacast_pause_delay" else value
+    value = "7s" if ACTING[path].type is Duration else value
     assert read(nested(path, value)).notes == ()
 
 
@@ -136,15 +136,30 @@ def test_maps_below_inert_keys_get_a_note_each(text: str) -> None:
 
 def test_presets_of_rooms_are_read() -> None:
     config = read(
-        "room: {room_configurations: {big: {max_participants: 500}, small: {empty_timeout: 5, agents: [{}]}}}"
+        "room: {room_configurations: {big: {max_participants: 500}, small: {empty_timeout: 5, egress: {}}, "
+        "helped: {agents: [{agent_name: a, metadata: m, attributes: {x: y}, restart_policy: JRP_NEVER}, {}]}}}"
     )
     assert config.core.room.room_configurations == {
         "big": RoomPreset(max_participants=500),
         "small": RoomPreset(empty_timeout=5),
+        "helped": RoomPreset(
+            agents=(AgentPreset(agent_name="a", metadata="m", attributes={"x": "y"}, restart_policy=1), AgentPreset())
+        ),
     }
 
 
-@pytest.mark.parametrize("text", ["{big: 1}", "{big: {max_participants: many}}", "{big: {colour: red}}", "[]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{big: 1}",
+        "{big: {max_participants: many}}",
+        "{big: {colour: red}}",
+        "[]",
+        "{big: {agents: [{colour: red}]}}",
+        "{big: {agents: [{restart_policy: MAYBE}]}}",
+        "{big: {agents: [red]}}",
+    ],
+)
 def test_presets_of_another_form_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"room\.room_configurations"):
         read(f"room: {{room_configurations: {text}}}")
