@@ -325,10 +325,11 @@ class VideoSink(Sink):
             self._finish(now, timestamp)
 
     def _cut_short(self, data: bytes, is_key_frame: bool) -> None:
-        """A frame begins; one that had no end is whole no more, which is fine where another layer takes over."""
+        """A frame begins; one that had no end is whole no more, which is fine where another layer takes over, or a blank picture
+        of the server."""
         stamps, self._stamps = self._stamps, []
         begun = read_stamp(data, 0)
-        if stamps and not (is_key_frame and begun is not None and begun.layer != stamps[0].layer):
+        if stamps and not (is_key_frame and (begun is None or begun.layer != stamps[0].layer)):
             self.corrupt += 1
 
     def _check_picture_id(self, picture_id: int) -> None:

@@ -270,6 +270,17 @@ def test_frames_of_the_server_and_padding_are_told_apart() -> None:
     assert (sink.injected, sink.frames, sink.corrupt) == (1, 1, 0)
 
 
+def test_a_blank_picture_may_cut_a_frame_short() -> None:
+    """The server sends it when a track ends, which may be amid a frame."""
+    camera, sink = watched()
+    *begun, _ = camera.frames(1)
+    assert begun
+    black = b"\x10\x02\x00\x9d\x01\x2a\x08\x00\x08\x00" + bytes(21)
+    blank = vp8.encode_descriptor(start_of_partition=True, picture_id=camera.encoder._picture_id + 1) + black
+    sink.handle_packets(0.0, [*begun, (camera.position - 1, 0, 0x80, 96, blank, None, None)])
+    assert (sink.injected, sink.frames, sink.corrupt) == (1, 0, 0)
+
+
 def test_extra_frames_do_not_count() -> None:
     camera, sink = watched()
     sink.handle_packets(0.0, camera.frames(3) + camera.frames(4, is_extra=True))
