@@ -38,10 +38,12 @@ from ..transport import (
     StreamUnbound,
 )
 from ..wire import WireError, models, parse, rtc
-from .connection import PUBLISHER, SUBSCRIBER, ClientConnection
-from .data import DataPublisher, Inbox, Outgoing
+from .connection import SUBSCRIBER, ClientConnection
+from .data import Inbox
+from .exchange import DataExchange
+from .heartbeat import Due, Heartbeat
 from .kernel import ClientKernel
-from .media import source_number
+from .memory import Memory
 from .publishing import PublishedTrack, Publishing, TrackOptions
 from .receiving import Receiving
 from .session import (
@@ -58,6 +60,7 @@ from .session import (
     upgrade_request,
 )
 from .sink import Sink
+from .transports import Transports
 from .view import RoomView
 
 FIRST_SECTIONS = 3
@@ -66,9 +69,6 @@ RETRY_DELAYS_S = (0.0, 0.3, 1.2, 2.7, 4.8, 7.0)
 """Before attempts to resume, as livekit-client waits; then the client joins anew."""
 CONNECT_TIMEOUT_S = 15.0
 GOODBYE_PATIENCE_S = 2.0
-_HIGH_WATER_BYTES = 262_144
-_NOT_KEPT = ("offer", "answer", "trickle", "ping", "ping_req")
-"""What a client does not send later: it is made anew after a resume, or means nothing any more."""
 
 
 class Phase(Enum):
@@ -80,8 +80,6 @@ class Phase(Enum):
 
 
 class _Timer(Enum):
-    PING = "ping"
-    SILENCE = "the server says nothing"
     RETRY = "another attempt"
     CONNECT = "the transport must be up"
     CLOSED = "the server closed a transport without a word"
@@ -108,17 +106,15 @@ class Client:
         self.options = options
         self._token = token
         self.address = address
-        self._ports = ports
-        self._opened = 0
-        self._entropy = entropy
-        self._certificate = certificate
-        self._handshake = handshake
         self._kernel = ClientKernel(entropy)
-        self._closed: list[ClientConnection] = []
-        """Connections whose goodbye is still to be sent."""
-        self.publisher: ClientConnection | None = None
-        """The connection that we offer; the only one where there is but one."""
-        self.subscriber: ClientConnection | None = None
+        self._transports = Transports(
+            address=address,
+            ports=ports,
+            kernel=self._kernel,
+            entropy=entropy,
+            certificate=certificate,
+            handshake=handshake,
+        )
         self.phase = Phase.NEW
         self.was_joined = False
         self.left: Left | None = None
@@ -127,16 +123,10 @@ class Client:
         self.published = Publishing(identity, entropy)
         """The tracks of this client."""
         self.receiving = Receiving(self._kernel)
-        self.inbox = Inbox()
-        self._unsubscribed: dict[str, None] = {}
-        """Tracks that were unsubscribed, for the sync state."""
-        self._permission: rtc.SubscriptionPermission | None = None
-        self._outgoing = Outgoing()
-        self._data_tracks = DataPublisher()
-        self._pending_frames: list[rtc.SignalRequest] = []
+        self._data = DataExchange()
+        self._memory = Memory()
         self._attempts = 0
-        self._last_heard = 0.0
-        self._ping_interval = self._ping_timeout = 0.0
+        self._heartbeat = Heartbeat()
         self._timers: TimerTable[_Timer] = TimerTable()
         self._commands: list[ClientCommand] = []
         self._events: list[ClientEvent] = []
@@ -146,7 +136,7 @@ class Client:
     def handle_accepted(self, now: float) -> None:
         """The WebSocket is open."""
         self.socket_open = True
-        self._last_heard = now
+        self._heartbeat.hear(now)
 
     def handle_rejected(self, now: float, status: int, body: str) -> None:
         """The upgrade was refused."""
@@ -161,7 +151,7 @@ class Client:
         """One binary frame of the server."""
         if self.phase is Phase.OVER:
             return
-        self._last_heard = now
+        self._heartbeat.hear(now)
         try:
             response = parse(rtc.SignalResponse, frame)
         except WireError:
@@ -181,17 +171,18 @@ class Client:
 
     def handle_datagrams(self, now: float, batch: Sequence[tuple[Address, Address, bytes]]) -> None:
         """(local, remote, data) each."""
-        for connection in self._connections:
-            own = [one for one in batch if one[0] == connection.address]
-            if own:
-                connection.endpoint.handle_datagrams(now, own)
+        self._transports.handle_datagrams(now, batch)
         self._settle(now)
 
     def handle_timeout(self, now: float) -> None:
-        for connection in self._connections:
-            connection.endpoint.handle_timeout(now)
+        self._transports.handle_timeout(now)
         for timer in self._timers.expire(now):
             self._expired(now, timer)
+        for due in self._heartbeat.handle_timeout(now):
+            if due is Due.PING:
+                self._send(rtc.SignalRequest(ping_req=rtc.Ping(timestamp=int(now * 1000))))
+            else:
+                self.lose_socket(now)
         if self.publisher is not None:
             self.published.handle_timeout(now, self.publisher)
         self.receiving.handle_timeout(now)
@@ -222,7 +213,8 @@ class Client:
         self.phase = Phase.OVER
         self.left = Left(reason="vanished")
         self._timers.cancel_all()
-        self.publisher = self.subscriber = None
+        self._heartbeat.stop()
+        self._transports.forget()
         self.published.restart()
         self.receiving.forget_streams()
         self._commands.clear()
@@ -265,40 +257,27 @@ class Client:
 
     def send_packet(self, now: float, packet: models.DataPacket, *, reliable: bool = True) -> None:
         """Send a data packet of any kind."""
-        self._outgoing.add(packet, reliable=reliable)
+        self._data.add(packet, reliable=reliable)
         self._settle(now)
 
     def publish_data_track(self, now: float, name: str) -> None:
         """Publish a data track of that name."""
-        self._send(rtc.SignalRequest(publish_data_track_request=self._data_tracks.add(name)))
+        self._send(self._data.publish_track(name))
         self._settle(now)
 
     def unpublish_data_track(self, now: float, name: str) -> None:
-        self._send(rtc.SignalRequest(unpublish_data_track_request=self._data_tracks.remove(name)))
+        self._send(self._data.unpublish_track(name))
         self._settle(now)
 
     def send_on_data_track(self, now: float, name: str, payload: bytes) -> bool:
         """One packet on a data track; False if there is no channel for it, for nothing waits there."""
-        data = self._data_tracks.encode(now, name, payload)
-        channel = None if self.publisher is None else self.publisher.channels.get("_data_track")
-        if self.publisher is None or channel is None:
-            return False
-        sent = self.publisher.peer.send_data(now, channel, data)
+        sent = self._data.send_on_track(now, name, payload, self.publisher)
         self._settle(now)
         return sent
 
     def request(self, now: float, request: rtc.SignalRequest) -> None:
         """Send any signal request; subscriptions and permissions are remembered for a resume."""
-        match request.WhichOneof("message"):
-            case "subscription":
-                for sid in request.subscription.track_sids:
-                    self._unsubscribed.pop(sid, None)
-                    if not request.subscription.subscribe:
-                        self._unsubscribed[sid] = None
-            case "subscription_permission":
-                self._permission = request.subscription_permission
-            case _:
-                pass
+        self._memory.note(request)
         self._send(request)
         self._settle(now)
 
@@ -309,8 +288,7 @@ class Client:
         return commands
 
     def poll_transmits(self) -> list[Batch]:
-        kept, self._closed = self._closed, []
-        return [batch for connection in (*kept, *self._connections) for batch in connection.endpoint.poll_transmits()]
+        return self._transports.poll_transmits()
 
     def poll_events(self) -> list[ClientEvent]:
         events, self._events = self._events, []
@@ -318,24 +296,33 @@ class Client:
 
     def poll_drops(self) -> dict[DropReason, int]:
         """Input that its transports threw away since the last call."""
-        total: dict[DropReason, int] = {}
-        for connection in self._connections:
-            for reason, count in connection.endpoint.poll_drops().items():
-                total[reason] = total.get(reason, 0) + count
-        return total
+        return self._transports.poll_drops()
 
     def poll_timeout(self) -> float | None:
-        deadlines = [self._timers.next(), self.receiving.poll_timeout(), self.published.poll_timeout()]
-        deadlines += [connection.endpoint.poll_timeout() for connection in self._connections]
+        machines = (self.receiving, self.published, self._transports, self._heartbeat)
+        deadlines = [self._timers.next(), *(machine.poll_timeout() for machine in machines)]
         return min((at for at in deadlines if at is not None), default=None)
 
     # Getters
 
     @property
+    def publisher(self) -> ClientConnection | None:
+        """The connection that we offer; the only one where there is but one."""
+        return self._transports.publisher
+
+    @property
+    def subscriber(self) -> ClientConnection | None:
+        return self._transports.subscriber
+
+    @property
+    def inbox(self) -> Inbox:
+        """The data that came."""
+        return self._data.inbox
+
+    @property
     def is_connected(self) -> bool:
         """Whether all its peer connections are up."""
-        connections = self._connections
-        return self.phase is Phase.JOINED and bool(connections) and all(one.is_connected for one in connections)
+        return self.phase is Phase.JOINED and self._transports.are_connected
 
     @property
     def sid(self) -> str:
@@ -351,10 +338,6 @@ class Client:
         found = self.receiving.sinks.values()
         return [sink for sink in found if sink.identity == identity and kind in ("", sink.kind)]
 
-    @property
-    def _connections(self) -> list[ClientConnection]:
-        return [one for one in (self.publisher, self.subscriber) if one is not None]
-
     # Sessions
 
     def _open_session(self, now: float) -> None:
@@ -363,8 +346,7 @@ class Client:
         self._drop_connections(now)
         offer = None
         if self.options.single:
-            self.publisher = self._connect(now, PUBLISHER)
-            offer = self.publisher.first_offer(now, receivers=FIRST_SECTIONS)
+            offer = self._transports.open_publisher(now).first_offer(now, receivers=FIRST_SECTIONS)
         self._timers.set(_Timer.CONNECT, now + CONNECT_TIMEOUT_S)
         self._commands.append(OpenSocket(upgrade_request(self.options, self._token, offer=offer)))
 
@@ -376,8 +358,7 @@ class Client:
         if self.phase is Phase.JOINED:
             self.phase = Phase.RESUMING
             self._attempts = 0
-        self._timers.cancel(_Timer.PING)
-        self._timers.cancel(_Timer.SILENCE)
+        self._heartbeat.stop()
         self._retry(now)
 
     def _retry(self, now: float) -> None:
@@ -397,7 +378,7 @@ class Client:
         """Join anew, and publish everything again."""
         self._close_socket()
         self.published.restart()
-        self._outgoing.restart()
+        self._data.restart()
         self._open_session(now)
 
     def _end(self, now: float, left: Left) -> None:
@@ -408,6 +389,7 @@ class Client:
         self._events.append(left)
         self._close_socket()
         self._timers.cancel_all()
+        self._heartbeat.stop()
         self.published.restart()
         self._drop_connections(now)
 
@@ -418,18 +400,10 @@ class Client:
 
     def _expired(self, now: float, timer: _Timer) -> None:
         match timer:
-            case _Timer.PING:
-                self._timers.set(_Timer.PING, now + self._ping_interval)
-                self._send(rtc.SignalRequest(ping_req=rtc.Ping(timestamp=int(now * 1000))))
-            case _Timer.SILENCE:
-                if now - self._last_heard >= self._ping_timeout:
-                    self.lose_socket(now)
-                else:
-                    self._timers.set(_Timer.SILENCE, self._last_heard + self._ping_timeout)
             case _Timer.RETRY:
                 self._attempt(now)
             case _Timer.CLOSED:
-                if any(connection.peer.state is PeerState.CLOSED for connection in self._connections):
+                if any(connection.peer.state is PeerState.CLOSED for connection in self._transports):
                     self._lost_transport(now)
             case _Timer.CONNECT:
                 if not self.is_connected and self.options.resumes:
@@ -439,40 +413,24 @@ class Client:
 
     # Transports
 
-    def _connect(self, now: float, target: int) -> ClientConnection:
-        host, port = self.address
-        address = (host, port + self._opened % self._ports)
-        self._opened += 1
-        return ClientConnection(
-            now,
-            target=target,
-            address=address,
-            kernel=self._kernel,
-            entropy=self._entropy,
-            certificate=self._certificate,
-            handshake=self._handshake,
-        )
-
     def _drop_connections(self, now: float) -> None:
-        for connection in self._connections:
-            connection.endpoint.close_peer(now, connection.peer)
-            self._closed.append(connection)
-        self.publisher = self.subscriber = None
+        self._transports.drop(now)
         self.receiving.forget_streams()
 
     def _settle(self, now: float) -> None:
         """Let consequences run until all is quiet."""
-        for connection in self._connections:
+        for connection in self._transports:
             while events := connection.endpoint.poll_events():
                 for _, event in events:
-                    if connection in self._connections:
+                    if connection in self._transports:
                         self._handle_peer_event(now, connection, event)
-        self._place_streams(now)
+        self.receiving.place_waiting(now, self.view)
         self.receiving.handle_packets(now, self._kernel.take_packets())
         self.receiving.send_feedback(now)
-        self._send_waiting_data(now)
         if self.phase is Phase.JOINED:
-            for connection in self._connections:
+            if self.publisher is not None and self.is_data_ready:
+                self._data.send_waiting(now, self.publisher)
+            for connection in self._transports:
                 self._negotiate(connection)
 
     def _handle_peer_event(self, now: float, connection: ClientConnection, event: PeerEvent) -> None:
@@ -490,7 +448,9 @@ class Client:
             case ChannelOpened():
                 connection.channels[event.label] = event.channel
             case ChannelMessage():
-                self._channel_message(now, event)
+                received = self._data.handle_message(now, event)
+                if received is not None:
+                    self._events.append(received)
             case _:
                 pass
 
@@ -512,41 +472,6 @@ class Client:
             self._close_socket()
             self._come_back(now)
 
-    def _place_streams(self, now: float) -> None:
-        """Find the tracks of streams, once the description has come that names them."""
-        for connection, event in self.receiving.waiting:
-            sid = connection.track_of_ssrc.get(event.ssrc)
-            section = connection.sections.get(event.mid)
-            if sid is None or section is None:
-                continue
-            known = self.view.track(sid)
-            sink = self.receiving.sink_of(sid, section.kind, known[0].identity if known else "")
-            if known is not None and sink.source is None:
-                sink.source = source_number(known[0].identity, known[1].name)
-            self.receiving.place(now, event.stream, section, sink)
-
-    def _channel_message(self, now: float, event: ChannelMessage) -> None:
-        if event.label in ("_reliable", "_lossy"):
-            received = self.inbox.add(now, event.data, reliable=event.label == "_reliable")
-            if received is not None:
-                self._events.append(received)
-        elif event.label == "_data_track":
-            self.inbox.add_track_packet(now, event.data)
-
-    def _send_waiting_data(self, now: float) -> None:
-        publisher = self.publisher
-        if publisher is None or not self.is_data_ready or self.phase is not Phase.JOINED:
-            return
-        waiting = self._outgoing.waiting
-        while waiting:
-            data, reliable = waiting[0]
-            channel = publisher.channels["_reliable" if reliable else "_lossy"]
-            if reliable and publisher.peer.buffered_bytes(channel) > _HIGH_WATER_BYTES:
-                return
-            if not publisher.peer.send_data(now, channel, data):
-                return
-            waiting.popleft()
-
     # Negotiation
 
     def _negotiate(self, connection: ClientConnection) -> None:
@@ -565,8 +490,8 @@ class Client:
         """Send now, or after the resume where that makes sense."""
         if self.socket_open and self.phase is Phase.JOINED:
             self._commands.append(SendFrame(request.SerializeToString(deterministic=True)))
-        elif self.phase is Phase.RESUMING and request.WhichOneof("message") not in _NOT_KEPT:
-            self._pending_frames.append(request)
+        elif self.phase is Phase.RESUMING:
+            self._memory.keep(request)
 
     def _handle_response(self, now: float, response: rtc.SignalResponse) -> None:
         match response.WhichOneof("message"):
@@ -628,56 +553,45 @@ class Client:
         self._attempts = 0
         self._timers.cancel(_Timer.RETRY)
         self._events.append(Joined(self.sid))
-        self._start_pings(now, join.ping_interval, join.ping_timeout)
-        self._pending_frames.clear()
-        if self.publisher is None:
-            self.publisher = self._connect(now, PUBLISHER)
-            self._send(rtc.SignalRequest(offer=self.publisher.first_offer(now)))
-        self._trickle(self.publisher)
+        self._heartbeat.start(now, join.ping_interval, join.ping_timeout)
+        self._memory.drop_waiting()
+        publisher = self.publisher
+        if publisher is None:
+            publisher = self._transports.open_publisher(now)
+            self._send(rtc.SignalRequest(offer=publisher.first_offer(now)))
+        self._trickle(publisher)
         for request in self.published.requests():
             self._send(rtc.SignalRequest(add_track=request))
-        for data_request in self._data_tracks.requests():
-            self._send(rtc.SignalRequest(publish_data_track_request=data_request))
-
-    def _start_pings(self, now: float, interval: int, timeout: int) -> None:
-        self._ping_interval, self._ping_timeout = interval or self._ping_interval, timeout or self._ping_timeout
-        if self._ping_interval:
-            self._timers.set(_Timer.PING, now + self._ping_interval)
-            self._timers.set(_Timer.SILENCE, now + self._ping_timeout)
+        for data_request in self._data.requests():
+            self._send(data_request)
 
     def _resumed(self, now: float, reconnect: rtc.ReconnectResponse) -> None:
         self.phase = Phase.JOINED
         self._attempts = 0
         self._timers.cancel(_Timer.RETRY)
         self._events.append(Resumed())
-        self._start_pings(now, 0, 0)
+        self._heartbeat.start(now)
         self._send(rtc.SignalRequest(sync_state=self._sync_state()))
-        self._outgoing.resume(reconnect.last_message_seq)
-        if self._permission is not None:
-            self._send(rtc.SignalRequest(subscription_permission=self._permission))
-        pending, self._pending_frames = self._pending_frames, []
-        for request in pending:
+        self._data.resume(reconnect.last_message_seq)
+        for request in self._memory.take_requests():
             self._send(request)
         if self.publisher is not None:
             self.publisher.restart(now)
         self._timers.set(_Timer.CONNECT, now + CONNECT_TIMEOUT_S)
 
     def _sync_state(self) -> rtc.SyncState:
-        auto = self.options.auto_subscribe
-        wishes = rtc.UpdateSubscription(track_sids=list(self._unsubscribed) if auto else [], subscribe=not auto)
-        return rtc.SyncState(
-            subscription=wishes,
+        state = rtc.SyncState(
+            subscription=self._memory.wishes(auto_subscribe=self.options.auto_subscribe),
             publish_tracks=self.published.states(),
-            datachannel_receive_states=self.inbox.states(),
-            publish_data_tracks=self._data_tracks.states(),
         )
+        self._data.describe(state)
+        return state
 
     def _answer(self, now: float, offer: rtc.SessionDescription) -> None:
         """Answer the server's offer on the subscriber connection."""
-        if self.subscriber is None:
-            self.subscriber = self._connect(now, SUBSCRIBER)
-        self._send(rtc.SignalRequest(answer=self.subscriber.answer(now, offer)))
-        self._trickle(self.subscriber)
+        subscriber = self.subscriber or self._transports.open_subscriber(now)
+        self._send(rtc.SignalRequest(answer=subscriber.answer(now, offer)))
+        self._trickle(subscriber)
 
     def _told_to_leave(self, now: float, leave: rtc.LeaveRequest) -> None:
         action = rtc.LeaveRequest.Action

@@ -14,7 +14,9 @@ from ..rtcp import Nack, Pli
 from ..sfu import TrackReceiver
 from ..transport import ReceiveSection, StreamBound
 from .connection import ClientConnection
+from .media import source_number
 from .sink import AudioSink, Sink, VideoSink
+from .view import RoomView
 
 
 class _Stream(NamedTuple):
@@ -49,11 +51,24 @@ class Receiving:
     # Inputs
 
     def handle_bound(self, connection: ClientConnection, event: StreamBound) -> None:
-        """A transport found a stream. Its packets wait until `place` is told whose it is, for media may overtake the
+        """A transport found a stream. Its packets wait until it is known whose it is, for media may overtake the
         description that announces it."""
         self._waiting[event.stream] = _Waiting(connection, event, [], [])
 
-    def place(self, now: float, slot: int, section: ReceiveSection, sink: Sink) -> None:
+    def place_waiting(self, now: float, view: RoomView) -> None:
+        """Find the tracks of streams, once the description has come that names them."""
+        for connection, event, *_ in list(self._waiting.values()):
+            sid = connection.track_of_ssrc.get(event.ssrc)
+            section = connection.sections.get(event.mid)
+            if sid is None or section is None:
+                continue
+            known = view.track(sid)
+            sink = self.sink_of(sid, section.kind, known[0].identity if known else "")
+            if known is not None and sink.source is None:
+                sink.source = source_number(known[0].identity, known[1].name)
+            self._place(now, event.stream, section, sink)
+
+    def _place(self, now: float, slot: int, section: ReceiveSection, sink: Sink) -> None:
         """The stream belongs to the track whose sink this is."""
         connection, event, packets, notices = self._waiting.pop(slot)
         self._streams = {slot: one for slot, one in self._streams.items() if one.sink is not sink}
@@ -133,11 +148,6 @@ class Receiving:
         """The transports are gone; the sinks stay."""
         self._streams.clear()
         self._waiting.clear()
-
-    @property
-    def waiting(self) -> list[tuple[ClientConnection, StreamBound]]:
-        """Streams without a place."""
-        return [(one.connection, one.bound) for one in self._waiting.values()]
 
     @staticmethod
     def _drain(now: float, stream: _Stream) -> None:
