@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -67,13 +68,18 @@ class Server:
         """What LiveKit's tools read."""
         return {"LIVEKIT_URL": self.url, "LIVEKIT_API_KEY": KEY, "LIVEKIT_API_SECRET": SECRET}
 
-    def token(self, identity: str, room: str, *, kind: str = "", seconds: float = 600, **grants: Any) -> str:
-        """A join token; `grants` are fields of the video grant."""
+    def token(
+        self, identity: str, room: str, *, kind: str = "", seconds: float = 600,
+        agents: Sequence[api.RoomAgentDispatch] = (), **grants: Any,
+    ) -> str:  # fmt: skip
+        """A join token; `agents` are for a room that it makes, `grants` are fields of the video grant."""
         grant = api.VideoGrants(**{"room_join": True, "room": room, "can_update_own_metadata": True} | grants)
         made = api.AccessToken(KEY, SECRET).with_identity(identity).with_name(identity.title()).with_grants(grant)
         made.with_ttl(timedelta(seconds=seconds)).with_attributes({"colour": "green"})
         if kind:
             made.with_kind(kind)
+        if agents:
+            made.with_room_config(api.RoomConfiguration(agents=agents))
         return str(made.to_jwt())
 
     def stop(self) -> None:
