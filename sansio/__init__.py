@@ -10,6 +10,7 @@ from .config import AudioConfig as AudioConfig
 from .config import CodecConfig as CodecConfig
 from .config import Config as Config
 from .config import LimitConfig as LimitConfig
+from .config import PlayoutDelayConfig as PlayoutDelayConfig
 from .config import PliThrottleConfig as PliThrottleConfig
 from .config import RoomConfig as RoomConfig
 from .config import RoomPreset as RoomPreset

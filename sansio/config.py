@@ -44,7 +44,21 @@ class RoomPreset:
     max_participants: int = 0
     metadata: str = ""
     sync_streams: bool = False
+    min_playout_delay: int = 0
+    max_playout_delay: int = 0
     agents: tuple[AgentPreset, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class PlayoutDelayConfig:
+    """How long subscribers are asked to hold video back, so that it plays smoothly. A room may have limits of its own."""
+
+    enabled: bool = False
+    """Whether rooms that do not say anything have these limits."""
+    min: int = 0
+    """Least delay in milliseconds."""
+    max: int = 0
+    """Greatest delay in milliseconds; 0 is 10 seconds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -59,6 +73,7 @@ class RoomConfig:
     enabled_codecs: tuple[CodecConfig, ...] = DEFAULT_CODECS
     enable_remote_unmute: bool = False
     sync_streams: bool = False
+    playout_delay: PlayoutDelayConfig = attrs.Factory(PlayoutDelayConfig)
     room_configurations: dict[str, RoomPreset] = attrs.field(factory=dict)
     """Presets by name."""
     update_batch_target_size: int = 131_072

@@ -90,13 +90,15 @@ class Node:
             limit=config.limit,
         )
         self.id = mint_node(entropy)
+        mimes = [codec.mime for codec in config.room.enabled_codecs]
         context = RoomContext(
             config=config,
             kernel=self._kernel,
             endpoint=self._endpoint,
             entropy=entropy,
             wallclock=self._wallclock,
-            capabilities=server_capabilities([codec.mime for codec in config.room.enabled_codecs]),
+            capabilities=server_capabilities(mimes),
+            delay_capabilities=server_capabilities(mimes, use_playout_delay=True),
         )
         self._rooms = Rooms(context)
         self._signals = SignalSessions(config, self._rooms, self.id)

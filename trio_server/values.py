@@ -167,7 +167,7 @@ def _to_secrets(value: object, _: object = None) -> dict[str, str]:
     return {_to_str(key): _to_str(secret) for key, secret in value.items()}
 
 
-_INERT_IN_PRESETS = frozenset({"name", "egress", "min_playout_delay", "max_playout_delay", "tags"})
+_INERT_IN_PRESETS = frozenset({"name", "egress", "tags"})
 """Fields of LiveKit's RoomConfiguration that a preset may have, and that have no effect here."""
 
 

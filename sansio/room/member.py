@@ -58,6 +58,8 @@ class Settings(NamedTuple):
     disable_ice_lite: bool = False
     sync_streams: bool = False
     """The room's wish, where the client can."""
+    playout_delay: tuple[int, int] | None = None
+    """The room's limits in ms, where the client can."""
 
 
 class Member:
@@ -94,6 +96,7 @@ class Member:
             adaptive_stream=settings.adaptive_stream,
             sync_streams=settings.sync_streams,
             sif_trailer=sif_trailer,
+            playout_delay=settings.playout_delay,
         )
         self.sender = Sender(identity=participant.identity, sid=participant.sid)
         self.data_tracks = DataTracks(config.limit.max_pending_tracks)

@@ -26,6 +26,11 @@ class RoomContext:
     entropy: Entropy
     wallclock: WallClock
     capabilities: Capabilities
+    delay_capabilities: Capabilities
+    """Those of rooms that ask for a playout delay."""
+
+    def capabilities_for(self, options: RoomOptions) -> Capabilities:
+        return self.capabilities if options.playout_delay is None else self.delay_capabilities
 
 
 class AgentWish(Protocol):
@@ -54,6 +59,9 @@ class RoomOptions:
     metadata: str = ""
     sync_streams: bool = False
     """Whether camera and microphone of a publisher share a stream towards subscribers, so that they are kept in step."""
+    min_playout_delay: int = 0
+    max_playout_delay: int = 0
+    """Milliseconds that subscribers are asked to hold video back; both 0: they are not."""
     agents: tuple[AgentWish, ...] = ()
     """Which agents the room asks for at its start; none means the nameless one."""
 
@@ -64,7 +72,15 @@ class RoomOptions:
         self.max_participants = wanted.max_participants or self.max_participants
         self.metadata = wanted.metadata or self.metadata
         self.sync_streams = wanted.sync_streams or self.sync_streams
+        self.min_playout_delay = wanted.min_playout_delay or self.min_playout_delay
+        self.max_playout_delay = wanted.max_playout_delay or self.max_playout_delay
         self.agents = tuple(wanted.agents) or self.agents
+
+    @property
+    def playout_delay(self) -> tuple[int, int] | None:
+        """Least and greatest delay in ms, 0 for no greatest; None if there is to be none."""
+        limits = (self.min_playout_delay, self.max_playout_delay)
+        return limits if any(limits) else None
 
 
 class RoomWishes(Protocol):
@@ -80,5 +96,9 @@ class RoomWishes(Protocol):
     def metadata(self) -> str: ...
     @property
     def sync_streams(self) -> bool: ...
+    @property
+    def min_playout_delay(self) -> int: ...
+    @property
+    def max_playout_delay(self) -> int: ...
     @property
     def agents(self) -> Iterable[AgentWish]: ...

@@ -67,12 +67,15 @@ class Rooms:
 
     def default_options(self, name: str) -> RoomOptions:
         config = self.context.config.room
+        delay = config.playout_delay
         return RoomOptions(
             name=RoomName(name),
             empty_timeout=config.empty_timeout,
             departure_timeout=config.departure_timeout,
             max_participants=config.max_participants,
             sync_streams=config.sync_streams,
+            min_playout_delay=delay.min if delay.enabled else 0,
+            max_playout_delay=delay.max if delay.enabled else 0,
         )
 
     def options_for(self, name: str, *wishes: RoomWishes, preset: str = "") -> RoomOptions:

@@ -123,7 +123,7 @@ class Room:
         config = self.context.config
         links = Links(
             endpoint=self.context.endpoint,
-            capabilities=self.context.capabilities,
+            capabilities=self.context.capabilities_for(self.options),
             config=config,
             entropy=self.context.entropy,
             is_single=settings.is_single,
@@ -131,7 +131,10 @@ class Room:
             lite=config.rtc.use_ice_lite and not settings.disable_ice_lite and participant.client.allows_ice_lite,
             drops=self._drops,
         )
-        settings = settings._replace(sync_streams=self.options.sync_streams and participant.client.syncs_streams)
+        settings = settings._replace(
+            sync_streams=self.options.sync_streams and participant.client.syncs_streams,
+            playout_delay=self.options.playout_delay,
+        )
         member = Member(
             now,
             participant,

@@ -67,6 +67,7 @@ class Subscriber:
         "_events",
         "_kernel",
         "_participant",
+        "_playout_delay",
         "_settings",
         "_sif_trailer",
         "_ssrcs", "_sync_streams",
@@ -89,6 +90,7 @@ class Subscriber:
         adaptive_stream: bool,
         sync_streams: bool = False,
         sif_trailer: bytes = b"",
+        playout_delay: tuple[int, int] | None = None,
     ) -> None:
         self._participant = participant
         self._kernel = kernel
@@ -96,6 +98,7 @@ class Subscriber:
         self._entropy = entropy
         self._sync_streams = sync_streams
         self._sif_trailer = sif_trailer
+        self._playout_delay = playout_delay
         self.auto_subscribe = auto_subscribe
         self.initial_quality = Quality.LOW if adaptive_stream else Quality.HIGH
         self.subscriptions: dict[TrackSid, Subscription] = {}
@@ -307,6 +310,7 @@ class Subscriber:
             entropy=self._entropy,
             initial=self.initial_quality,
             trailer=self._sif_trailer,
+            playout_delay=self._playout_delay,
         )
         self._by_ssrc[subscription.outgoing.ssrc] = subscription
         if subscription.outgoing.rtx_ssrc:

@@ -15,13 +15,13 @@ import attrs
 from ..entropy import Entropy, random_bits
 from ..ids import ParticipantSid, TrackSid
 from ..kernel import Kernel, Leg, LegMode
-from ..sdp import Format, NegotiatedSection, Outgoing
+from ..sdp import PLAYOUT_DELAY, Format, NegotiatedSection, Outgoing
 from ..sdp.codecs import common_formats
-from ..sfu import DownTrack, Quality, WantedLayers, wanted_for
+from ..sfu import DownTrack, PlayoutDelay, Quality, WantedLayers, wanted_for
 from ..wire import rtc
 from .connection import extension_ids
 from .publication import Publication, PublishedCodec, is_encrypted
-from .track_info import published_layers, quality_of
+from .track_info import Source, published_layers, quality_of
 
 
 @attrs.frozen(kw_only=True)
@@ -95,8 +95,9 @@ class Subscription:
         return wanted_for(quality_of(settings.quality), settings.width, settings.height, settings.fps, layers)
 
     def bind(self, now: float, binding: Binding, section: NegotiatedSection, session: int, *, kernel: Kernel, entropy: Entropy,
-             initial: Quality, trailer: bytes) -> DownTrack:  # fmt: skip
-        """Start to forward. `trailer` ends the server's own frames on an encrypted track."""
+             initial: Quality, trailer: bytes, playout_delay: tuple[int, int] | None = None) -> DownTrack:  # fmt: skip
+        """Start to forward. `trailer` ends the server's own frames on an encrypted track; `playout_delay` has the limits in
+        ms of what a subscriber that negotiated it is asked for."""
         receiver = binding.codec.receiver
         assert receiver is not None  # choose_binding looks for codecs that have one
         self._binding = binding
@@ -109,12 +110,21 @@ class Subscription:
             cname=self.outgoing.cname,
             entropy=entropy,
             trailer=trailer if is_encrypted(self.publication.info) else b"",
+            playout_delay=self._playout_delay(now, section, playout_delay),
         )
         self.was_bound = True
         if self.publication.is_muted:
             self.down_track.set_publisher_muted(now, True)
         self.down_track.set_wanted(now, self.wanted(initial))
         return self.down_track
+
+    def _playout_delay(
+        self, now: float, section: NegotiatedSection, limits: tuple[int, int] | None
+    ) -> PlayoutDelay | None:
+        if limits is None or PLAYOUT_DELAY not in section.extensions:
+            return None
+        is_screen = self.publication.info.source == Source.SCREEN_SHARE
+        return PlayoutDelay(now, *limits, ignores_jitter=is_screen)
 
     def follow(self, now: float, binding: Binding, section: NegotiatedSection, session: int) -> bool:
         """Forward that instead; False if it is what is forwarded already."""

@@ -23,6 +23,7 @@ from .layers import spatial_for_size as spatial_for_size
 from .layers import temporal_for_fps as temporal_for_fps
 from .layers import wanted_for as wanted_for
 from .munger import ClockReport as ClockReport
+from .playout_delay import PlayoutDelay as PlayoutDelay
 from .quality import ConnectionQuality as ConnectionQuality
 from .quality import QualityScorer as QualityScorer
 from .quality import Score as Score

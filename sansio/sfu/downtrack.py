@@ -30,6 +30,7 @@ from ..rtcp import Fir, Nack, Pli, ReceiverReport, ReportBlock, SdesChunk, SdesT
 from .filler import BLANK_FRAME_S, BLANK_FRAMES, FRAME_S, PADDING, SILENCE_FRAMES, black, silence
 from .layers import MAX_SPATIAL, PublishedLayer, Quality, WantedLayers, choose_layer, quality_for_spatial
 from .munger import Incoming, Munger
+from .playout_delay import PlayoutDelay
 from .receiver import DEFAULT_RTT, TrackReceiver
 from .source import Source, StartPoint
 from .stats import NO_LEG_STATS, DownTrackStats, ReportLog
@@ -77,7 +78,7 @@ class DownTrack:
     __slots__ = (
         "_cname", "_entropy", "_events", "_filler_at", "_filler_left", "_forwarded_spatial", "_has_started",
         "_is_after_mute", "_is_closed", "_is_lost", "_is_muted", "_kernel", "_key_frames_at_pli",
-        "_last_source", "_leg", "_log", "_max_told", "_munger", "_needs_key_frame", "_pli_at", "_receiver",
+        "_last_source", "_leg", "_log", "_max_told", "_munger", "_needs_key_frame", "_playout_delay", "_pli_at", "_receiver",
         "_refusals", "_report_at", "_rtcp", "_slot", "_source", "_trailer", "_wanted", "layers", "mid",
     )  # fmt: skip
 
@@ -92,13 +93,15 @@ class DownTrack:
         cname: str,
         entropy: Entropy,
         trailer: bytes = b"",
+        playout_delay: PlayoutDelay | None = None,
     ) -> None:
         self.layers = tuple(layers)
         """As the publisher declared them; they name the quality of a spatial index."""
         self.mid = mid
         self._kernel = kernel
         self._receiver = receiver
-        self._leg = leg
+        self._playout_delay = playout_delay
+        self._leg = leg = self._with_delay(leg)
         self._slot = kernel.add_leg(leg)
         self._cname = cname
         self._entropy = entropy
@@ -226,8 +229,12 @@ class DownTrack:
         """Replace the leg's data (renegotiated payload types, extensions); the ceilings in force stay."""
         self._replace_leg(attrs.evolve(leg, max_spatial=self._leg.max_spatial, max_temporal=self._leg.max_temporal))
 
+    def _with_delay(self, leg: Leg) -> Leg:
+        delay = self._playout_delay
+        return leg if delay is None else attrs.evolve(leg, playout_delay_ms=delay.value)
+
     def _replace_leg(self, leg: Leg) -> None:
-        self._leg = leg
+        self._leg = leg = self._with_delay(leg)
         if self._leg_stats() is None:
             return
         self._kernel.set_leg(self._slot, self._leg)
@@ -470,6 +477,8 @@ class DownTrack:
 
     def _handle_nack(self, now: float, numbers: Sequence[int]) -> None:
         self._log.nacks += 1
+        if self._playout_delay is not None:
+            self._playout_delay.handle_nack(len(numbers))
         if self._leg_stats() is not None and not self._is_key_frame_owed(now):
             self._kernel.retransmit(now, self._slot, numbers, self._log.rtt)
 
@@ -489,6 +498,19 @@ class DownTrack:
         if not self._has_started:
             self._filler_at = None  # the receiver knows the SSRC: placeholders have done their work
         self._log.handle_block(now, block)
+        if self._playout_delay is not None:
+            self._adjust_delay(now, block, self._playout_delay)
+
+    def _adjust_delay(self, now: float, block: ReportBlock, delay: PlayoutDelay) -> None:
+        stats = self._leg_stats()
+        if stats is not None and delay.handle_report(
+            now,
+            jitter_ms=1000 * block.jitter / self._leg.clock_rate,
+            highest_received=block.highest_sequence_number,
+            last_sent=stats.last_sequence_number,
+            packets=stats.packets,
+        ):
+            self._replace_leg(self._leg)
 
     def _send_report(self, now: float) -> None:
         stats = self._leg_stats()

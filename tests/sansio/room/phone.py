@@ -388,6 +388,15 @@ class Phone:
         """Bytes of payload received of a track so far."""
         return sum(stats.bytes for stats in self._streams(sid))
 
+    def header_bytes(self, sid: str) -> int:
+        """Bytes of RTP headers received of a track so far."""
+        return sum(stats.header_bytes for stats in self._streams(sid))
+
+    def ssrc(self, sid: str) -> int:
+        """The newest under which a track came."""
+        mids = {mid for mid, track in self.tracks.items() if track == sid}
+        return [event.ssrc for event in self.of(StreamBound) if event.mid in mids][-1]
+
     def missed(self, sid: str) -> int:
         """Sequence numbers of a track that were passed over."""
         return sum(stats.expected - stats.received for stats in self._streams(sid))

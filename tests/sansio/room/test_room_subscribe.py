@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from node_rig import Client, Rig, configured
 
-from sansio import LimitConfig, RoomConfig
+from sansio import LimitConfig, PlayoutDelayConfig, RoomConfig
 from sansio.events import TrackSubscribed
-from sansio.rtcp import Fir, Nack, Pli, ReceiverReport
-from sansio.sdp import parse
+from sansio.rtcp import Fir, Nack, Pli, ReceiverReport, ReportBlock
+from sansio.sdp import PLAYOUT_DELAY, parse
 from sansio.wire import models, rtc
 
 AUDIO, VIDEO = models.TrackType.AUDIO, models.TrackType.VIDEO
@@ -486,6 +486,49 @@ def test_silence_on_encrypted_tracks_ends_with_what_clients_were_told(encryption
     rig.run(2)
     trailer = bob.last("join").sif_trailer if encryption == "GCM" else b""
     assert bob.media.payload_bytes(sid) - before == 50 * (80 + len(trailer))
+
+
+# Playout delay (U-18, L-8)
+
+
+@pytest.mark.parametrize(
+    ("room", "asked"),
+    [
+        (RoomConfig(), False),
+        (RoomConfig(playout_delay=PlayoutDelayConfig(min=100)), False),
+        (RoomConfig(playout_delay=PlayoutDelayConfig(enabled=True, min=100)), True),
+        (RoomConfig(playout_delay=PlayoutDelayConfig(enabled=True)), False),
+    ],
+    ids=["default", "not enabled", "enabled", "no limits"],
+)
+@pytest.mark.parametrize("kind", ["audio", "video"])
+def test_video_is_held_back_where_the_room_says(room: RoomConfig, asked: bool, kind: str) -> None:
+    rig, alice, bob = pair(rig=Rig(configured(room=room)))
+    alice.publish("track", kind)
+    rig.run(0.5)
+    (section,) = (s for s in parse(bob.last("offer").sdp).media if s.kind == kind)
+    assert any(one.uri == PLAYOUT_DELAY for one in section.extensions) == (asked and kind == "video")
+
+
+@MODES
+def test_the_delay_is_on_the_packets_until_it_has_arrived(v1: bool) -> None:
+    room = RoomConfig(playout_delay=PlayoutDelayConfig(enabled=True, min=100))
+    rig, alice, bob = pair(v1=v1, rig=Rig(configured(room=room)))
+    alice.publish("cam", "video", preferred=("video/VP8",))
+    rig.run(0.5)
+    (sid,) = alice.track_sids
+
+    def header_size() -> float:
+        before = bob.media.header_bytes(sid)
+        packets = heard(rig, alice, bob, sid)
+        return (bob.media.header_bytes(sid) - before) / packets
+
+    heard(rig, alice, bob, sid)
+    size = header_size()
+    report = ReportBlock(ssrc=bob.media.ssrc(sid), highest_sequence_number=0)
+    bob.media.send_rtcp([ReceiverReport(1, (report,))])
+    rig.run(0.1)
+    assert header_size() == size - 4
 
 
 # Layers (U-5, U-6, U-7), dynacast (U-16)

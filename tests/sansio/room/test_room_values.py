@@ -8,15 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sansio import RoomPreset
 from sansio.auth import Claims, VideoGrant
 from sansio.errors import LocalProtocolError
-from sansio.ids import ParticipantSid
+from sansio.ids import ParticipantSid, RoomName
 from sansio.room.client import ClientTraits
+from sansio.room.options import RoomOptions
 from sansio.room.outbox import Frame, Outbox
 from sansio.room.participant import DisconnectReason, Participant, State, kind_details_of, kind_of
 from sansio.room.permission import Audience, may_publish, permission_of, source_names
 from sansio.room.updates import CALM_ROOM, LONGEST_TICK_S, Updates, tick
-from sansio.wire import models, rtc
+from sansio.wire import models, room, rtc
 
 SDK = models.ClientInfo.SDK
 Source = models.TrackSource
@@ -243,3 +245,23 @@ def test_hidden_ones_are_never_noted() -> None:
     updates.push(0.0, participant(permission=models.ParticipantPermission(hidden=True)), urgent=True, room_size=1)
     assert updates.poll_timeout() is None
     assert updates.take_due(5.0) == []
+
+
+# Options (L-8)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "limits"),
+    [
+        ([], None),
+        ([RoomPreset(min_playout_delay=100)], (100, 0)),
+        ([RoomPreset(min_playout_delay=100), room.RoomConfiguration(max_playout_delay=400)], (100, 400)),
+        ([room.RoomConfiguration(min_playout_delay=100), room.CreateRoomRequest(min_playout_delay=50)], (50, 0)),
+    ],
+    ids=["none", "preset", "preset and token", "the later counts"],
+)
+def test_a_room_is_held_back_as_its_makers_wish(wishes: list[Any], limits: tuple[int, int] | None) -> None:
+    options = RoomOptions(name=RoomName("room"), empty_timeout=1, departure_timeout=1, max_participants=0)
+    for wish in wishes:
+        options.fill(wish)
+    assert options.playout_delay == limits

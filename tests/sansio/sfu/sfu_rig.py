@@ -8,7 +8,7 @@ from fake_kernel import FakeKernel, FakeStream, make_leg
 
 from sansio.entropy import SeededEntropy
 from sansio.rtcp import Nack, Pli
-from sansio.sfu import DownTrack, TrackReceiver, WantedLayers
+from sansio.sfu import DownTrack, PlayoutDelay, TrackReceiver, WantedLayers
 from sansio.sfu.downtrack import DownTrackEvent, ReportPacket
 from sansio.sfu.receiver import ReceiverEvent
 
@@ -42,7 +42,8 @@ class Rig:
         self.receiver.add_layer(self.now, spatial, stream.slot, 100 + stream.slot)
         return stream
 
-    def subscribe(self, wanted: WantedLayers | None = HIGH, *, trailer: bytes = b"", **leg: Any) -> DownTrack:
+    def subscribe(self, wanted: WantedLayers | None = HIGH, *, trailer: bytes = b"",
+                  playout_delay: PlayoutDelay | None = None, **leg: Any) -> DownTrack:  # fmt: skip
         number = len(self.down_tracks)
         down_track = DownTrack(
             kernel=self.kernel,
@@ -52,6 +53,7 @@ class Rig:
             cname="alice",
             entropy=SeededEntropy(number),
             trailer=trailer,
+            playout_delay=playout_delay,
         )
         self.down_tracks.append(down_track)
         self.down_events[down_track] = []

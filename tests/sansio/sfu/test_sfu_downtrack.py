@@ -9,7 +9,16 @@ from sfu_rig import AUDIO, HIGH, SECOND_NTP, Rig
 from sansio.kernel import LegMode, Notice, NoticeKind
 from sansio.rtcp import Fir, Nack, Pli, ReceiverReport, ReportBlock, SdesChunk, SenderReport, SourceDescription
 from sansio.rtp import vp8
-from sansio.sfu import DownTrack, LayerChanged, MaxLayerChanged, Quality, Started, TrackReceiver, WantedLayers
+from sansio.sfu import (
+    DownTrack,
+    LayerChanged,
+    MaxLayerChanged,
+    PlayoutDelay,
+    Quality,
+    Started,
+    TrackReceiver,
+    WantedLayers,
+)
 from sansio.sfu.receiver import DEFAULT_RTT
 
 LOW, MEDIUM = WantedLayers(0), WantedLayers(1)
@@ -697,6 +706,25 @@ def test_round_trip_and_loss_are_read_from_report_blocks(in_sender_report: bool)
     assert stats.rtt == pytest.approx((0.07 + 0.15) / 2, abs=1e-3)
     assert (stats.fraction_lost, stats.cumulative_lost, stats.jitter) == (0.25, 7, 90)
     assert stats.last_report_at == rig.now
+
+
+def test_a_playout_delay_is_written_until_the_subscriber_has_it_and_follows_its_jitter() -> None:
+    rig = live_rig()
+    down_track = rig.subscribe(HIGH, playout_delay=PlayoutDelay(rig.now, 100, 400))
+    rig.send(rig.streams[2], key=True)
+
+    def written() -> tuple[int, int] | None:
+        return rig.kernel.legs[down_track.leg].playout_delay_ms
+
+    assert written() == (100, 400)
+    down_track.set_leg(make_leg(payload_types={97: 97}))
+    assert written() == (100, 400)
+    down_track.handle_rtcp(rig.now, ReceiverReport(1, (ReportBlock(ssrc=down_track.ssrc),)))
+    assert written() is None
+    rig.now += 1
+    down_track.handle_rtcp(rig.now, Nack(sender_ssrc=1, media_ssrc=down_track.ssrc, sequence_numbers=(1, 2)))
+    down_track.handle_rtcp(rig.now, ReceiverReport(1, (ReportBlock(ssrc=down_track.ssrc, jitter=90 * 15),)))
+    assert written() == (150, 400)
 
 
 # Codec change and end
