@@ -40,6 +40,7 @@ class Machine(NamedTuple):
 
 def machines() -> dict[str, Machine]:
     """Name of the picture to the machine in it."""
+    from sansio.agents.job import TRANSITIONS as JOB
     from sansio.dtls import TRANSITIONS as DTLS
     from sansio.ice import agent, pair
     from sansio.room.participant import TRANSITIONS as PARTICIPANT
@@ -50,6 +51,7 @@ def machines() -> dict[str, Machine]:
         "dtls": _plain("DTLS association", DTLS),
         "ice-agent": _plain("ICE agent", agent.TRANSITIONS),
         "ice-pair": _plain("Candidate pair", pair.TRANSITIONS),
+        "job": _plain("Job", JOB, name=lambda phase: phase.name.lower()),
         "participant": _plain("Participant", PARTICIPANT, name=lambda state: State.Name(state).lower()),
         "sctp-association": Machine(
             "SCTP association",

@@ -2,6 +2,7 @@
 
 from .agents import Agents as Agents
 from .job import Job as Job
+from .job import TRANSITIONS as TRANSITIONS
 from .job import Phase as Phase
 from .messages import Lookup as Lookup
 from .orders import Remove as Remove
