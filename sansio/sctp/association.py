@@ -23,10 +23,8 @@ from ..entropy import Entropy
 from ..errors import DropReason, LocalProtocolError
 from ..timers import TimerTable
 from .assembly import Assembly
-from .checksum import is_intact
 from .chunks import (
     MASK32,
-    TAG_REFLECTED,
     Cause,
     ChunkType,
     Init,
@@ -36,29 +34,24 @@ from .chunks import (
     encode_error,
     join_parameters,
     parse_forward_tsn,
-    parse_packet,
     parse_parameters,
     parse_sack,
 )
 from .config import SctpConfig
 from .congestion import Path, RoundTrip
-from .events import AssociationClosed, Established, ResetDone, Restarted, SctpEvent, StreamsReset
+from .events import AssociationClosed, Established, ResetDone, Restarted, SctpEvent
 from .handshake import Cookie, End, Verdict, answer_init, judge, report_stale
 from .inbound import Inbound, SackState
+from .inspection import inspect
 from .outbound import Outbound
 from .queue import Outgoing
 from .reset import StreamResets
-from .states import TRANSITIONS, AssociationState, Trigger
+from .states import ALIVE, HANDSHAKING, KNOWN_PEER, SENDING, TRANSFERRING, TRANSITIONS, AssociationState, Trigger
 
 _MAX_STREAM = 65_534  # 65535 is not a stream (RFC 8831 §6.5)
 _MAX_REPORTED_BYTES = 256
 
 _S = AssociationState
-_HANDSHAKING = frozenset({_S.NEW, _S.COOKIE_WAIT, _S.COOKIE_ECHOED})
-_TRANSFERRING = frozenset(
-    {_S.COOKIE_ECHOED, _S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_SENT, _S.SHUTDOWN_RECEIVED}
-)
-_SENDING = frozenset({_S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_RECEIVED})
 
 
 class Timer(Enum):
@@ -73,26 +66,9 @@ class Association:
     """One association. Feed it packets and time; drain packets and events."""
 
     __slots__ = (
-        "_asked_resets",
-        "_assembly",
-        "_attempts",
-        "_config",
-        "_drops",
-        "_end",
-        "_entropy",
-        "_events",
-        "_inbound",
-        "_init_sent_at",
-        "_is_dirty",
-        "_now",
-        "_outbound",
-        "_packet_tag",
-        "_peer",
-        "_resets",
-        "_round_trip",
-        "_state",
-        "_timers",
-    )
+        "_asked_resets", "_assembly", "_attempts", "_config", "_drops", "_end", "_entropy", "_events", "_inbound",
+        "_init_sent_at", "_is_dirty", "_now", "_outbound", "_packet_tag", "_peer", "_resets", "_round_trip", "_state", "_timers",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -129,18 +105,12 @@ class Association:
         self._now = now
         if self._state is _S.CLOSED:
             return
-        try:
-            tag, chunks = parse_packet(data)
-        except SctpError:
-            self._drop(DropReason.SCTP_MALFORMED)
+        peer_tag = None if self._peer is None else self._peer.tag
+        found = inspect(data, tag=self._end.tag, peer_tag=peer_tag, zero_checksum=self._config.zero_checksum)
+        if isinstance(found, DropReason):
+            self._drop(found)
             return
-        if not (self._is_unchecked(data) or is_intact(data)):
-            self._drop(DropReason.SCTP_CHECKSUM)
-            return
-        self._packet_tag = tag
-        if not self._is_tag_right(chunks[0][0], chunks[0][1]):
-            self._drop(DropReason.SCTP_TAG)
-            return
+        self._packet_tag, chunks = found
         self._is_dirty = True
         for kind, flags, body in chunks:
             if not self._handle_chunk(kind, flags, body):
@@ -192,7 +162,7 @@ class Association:
         if not data or not 0 <= stream <= _MAX_STREAM:
             raise LocalProtocolError("a message needs a byte at least, and a stream below 65535")
         self._now = now
-        if self._state is not _S.ESTABLISHED and self._state not in _HANDSHAKING:
+        if self._state is not _S.ESTABLISHED and self._state not in HANDSHAKING:
             return False
         queue = self._outbound.queue
         if queue.buffered_bytes + len(data) > self._config.send_buffer_bytes:
@@ -206,7 +176,7 @@ class Association:
         """Close our half of a stream once what is queued on it is sent; `ResetDone` tells when it may be used anew."""
         self._now = now
         self._is_dirty = True
-        if self._state in _HANDSHAKING:
+        if self._state in HANDSHAKING:
             if stream not in self._asked_resets:
                 self._asked_resets.append(stream)
         elif self._state is not _S.CLOSED:
@@ -218,7 +188,7 @@ class Association:
         self._is_dirty = True
         if self._state is _S.ESTABLISHED:
             self._move(Trigger.SHUT_DOWN)
-        elif self._state in _HANDSHAKING:
+        elif self._state in HANDSHAKING:
             self.abort(now, "shut down before it was up")
 
     def abort(self, now: float, reason: str) -> None:
@@ -321,29 +291,7 @@ class Association:
         if self._resets is None:
             return
         self._resets.handle_progress()
-        self._drain_resets(self._resets)
-
-    def _drain_resets(self, resets: StreamResets) -> None:
-        for streams in resets.peer_reset:
-            self._events.append(StreamsReset(streams))
-        for streams in resets.done:
-            self._events.append(ResetDone(streams))
-        resets.peer_reset.clear()
-        resets.done.clear()
-
-    def _is_unchecked(self, data: bytes) -> bool:
-        """Zero instead of a checksum, which we said we accept (RFC 9653 §5.3)."""
-        return self._config.zero_checksum and data[8:12] == b"\0\0\0\0"
-
-    def _is_tag_right(self, kind: int, flags: int) -> bool:
-        """RFC 9260 §8.5 and its exceptions; COOKIE ECHO is checked against its cookie."""
-        if kind == ChunkType.COOKIE_ECHO:
-            return True
-        if kind == ChunkType.INIT:
-            return self._packet_tag == 0
-        if kind in (ChunkType.ABORT, ChunkType.SHUTDOWN_COMPLETE) and flags & TAG_REFLECTED:
-            return self._peer is not None and self._packet_tag == self._peer.tag
-        return self._packet_tag == self._end.tag
+        self._events += self._resets.poll_events()
 
     # Handshake
 
@@ -352,7 +300,7 @@ class Association:
         if self._packet_tag:
             raise SctpError("INIT after other chunks")
         peer = Init.parse(body)
-        end = self._end if self._state in _HANDSHAKING else End.draw(self._entropy)
+        end = self._end if self._state in HANDSHAKING else End.draw(self._entropy)
         tied = (0, 0) if self._peer is None else (self._end.tag, self._peer.tag)
         answer = answer_init(self._now, self._config, end, peer, tied=tied)
         self._assembly.emit([answer], tag=peer.tag, checksum=True)
@@ -383,7 +331,7 @@ class Association:
             self._assembly.emit([stale], tag=cookie.peer.tag, checksum=True)
             return
         peer_tag = 0 if self._peer is None else self._peer.tag
-        match judge(cookie, tag=self._end.tag, peer_tag=peer_tag, is_handshaking=self._state in _HANDSHAKING):
+        match judge(cookie, tag=self._end.tag, peer_tag=peer_tag, is_handshaking=self._state in HANDSHAKING):
             case Verdict.UP:
                 if cookie.peer.tag != peer_tag:
                     self._adopt(cookie.peer)
@@ -584,7 +532,7 @@ class Association:
         if self._state is _S.CLOSED:
             return
         self._is_dirty = False
-        may_send = self._state in _SENDING
+        may_send = self._state in SENDING
         inbound, outbound = self._inbound, self._outbound
         outbound.begin_burst()
         if may_send:
@@ -615,28 +563,25 @@ class Association:
         self._drops[reason] = self._drops.get(reason, 0) + 1
 
 
-_ANY = frozenset(AssociationState) - {_S.CLOSED}
-_KNOWN_PEER = _ANY - {_S.NEW, _S.COOKIE_WAIT}
-
 _HANDLERS: dict[int, tuple[Callable[[Association, int, bytes], None], frozenset[AssociationState]]] = {
-    ChunkType.DATA: (Association._handle_data, _TRANSFERRING),
-    ChunkType.INIT: (Association._handle_init, _ANY - {_S.SHUTDOWN_ACK_SENT}),
+    ChunkType.DATA: (Association._handle_data, TRANSFERRING),
+    ChunkType.INIT: (Association._handle_init, ALIVE - {_S.SHUTDOWN_ACK_SENT}),
     ChunkType.INIT_ACK: (Association._handle_init_ack, frozenset({_S.COOKIE_WAIT})),
-    ChunkType.SACK: (Association._handle_sack, _TRANSFERRING),
-    ChunkType.HEARTBEAT: (Association._handle_heartbeat, _KNOWN_PEER),
-    ChunkType.HEARTBEAT_ACK: (Association._handle_pad, _KNOWN_PEER),
-    ChunkType.ABORT: (Association._handle_abort, _ANY),
+    ChunkType.SACK: (Association._handle_sack, TRANSFERRING),
+    ChunkType.HEARTBEAT: (Association._handle_heartbeat, KNOWN_PEER),
+    ChunkType.HEARTBEAT_ACK: (Association._handle_pad, KNOWN_PEER),
+    ChunkType.ABORT: (Association._handle_abort, ALIVE),
     ChunkType.SHUTDOWN: (
         Association._handle_shutdown,
         frozenset({_S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_SENT, _S.SHUTDOWN_RECEIVED, _S.SHUTDOWN_ACK_SENT}),
     ),
     ChunkType.SHUTDOWN_ACK: (Association._handle_shutdown_ack, frozenset({_S.SHUTDOWN_SENT, _S.SHUTDOWN_ACK_SENT})),
-    ChunkType.ERROR: (Association._handle_error, _KNOWN_PEER),
-    ChunkType.COOKIE_ECHO: (Association._handle_cookie_echo, _ANY - {_S.SHUTDOWN_ACK_SENT}),
-    ChunkType.COOKIE_ACK: (Association._handle_cookie_ack, _KNOWN_PEER),
+    ChunkType.ERROR: (Association._handle_error, KNOWN_PEER),
+    ChunkType.COOKIE_ECHO: (Association._handle_cookie_echo, ALIVE - {_S.SHUTDOWN_ACK_SENT}),
+    ChunkType.COOKIE_ACK: (Association._handle_cookie_ack, KNOWN_PEER),
     ChunkType.SHUTDOWN_COMPLETE: (Association._handle_shutdown_complete, frozenset({_S.SHUTDOWN_ACK_SENT})),
-    ChunkType.RE_CONFIG: (Association._handle_re_config, _TRANSFERRING - {_S.COOKIE_ECHOED}),
-    ChunkType.PAD: (Association._handle_pad, _KNOWN_PEER),
-    ChunkType.FORWARD_TSN: (Association._handle_forward_tsn, _TRANSFERRING),
+    ChunkType.RE_CONFIG: (Association._handle_re_config, TRANSFERRING - {_S.COOKIE_ECHOED}),
+    ChunkType.PAD: (Association._handle_pad, KNOWN_PEER),
+    ChunkType.FORWARD_TSN: (Association._handle_forward_tsn, TRANSFERRING),
 }
 """Chunk type to its handler and the states in which it is taken; elsewhere it is counted and passed over."""

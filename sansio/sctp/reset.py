@@ -15,6 +15,7 @@ from struct import Struct
 from ..seqnum import widen
 from .chunks import MASK32, ChunkType, SctpError, encode_chunk, encode_parameter, parse_parameters
 from .congestion import RoundTrip
+from .events import ResetDone, StreamsReset
 from .inbound import Inbound
 from .outbound import Outbound
 
@@ -54,6 +55,7 @@ class StreamResets:
     __slots__ = (
         "_asked",
         "_awaited",
+        "_done",
         "_due",
         "_first_number",
         "_inbound",
@@ -63,6 +65,7 @@ class StreamResets:
         "_next_peer_request",
         "_next_request",
         "_outbound",
+        "_peer_reset",
         "_replies",
         "_request",
         "_request_streams",
@@ -70,8 +73,6 @@ class StreamResets:
         "_retry_at",
         "_round_trip",
         "_tries",
-        "done",
-        "peer_reset",
     )
 
     def __init__(
@@ -95,10 +96,8 @@ class StreamResets:
         self._last_performed: tuple[int, tuple[int, ...]] | None = None  # last TSN, streams
         self._last_result = ResetResult.NOTHING_TO_DO
         self._replies: list[bytes] = []
-        self.done: list[tuple[int, ...]] = []
-        """Streams whose reset the peer has answered; the owner takes them out."""
-        self.peer_reset: list[tuple[int, ...]] = []
-        """Streams that the peer has reset; the owner takes them out."""
+        self._done: list[tuple[int, ...]] = []  # streams whose reset the peer has answered
+        self._peer_reset: list[tuple[int, ...]] = []  # streams that the peer has reset
 
     def handle_chunk(self, body: bytes) -> None:
         """A RE-CONFIG chunk. Raises `SctpError`."""
@@ -140,6 +139,14 @@ class StreamResets:
         if stream not in self._asked and stream not in self._request_streams:
             self._asked[stream] = None
             self._outbound.queue.hold(stream)
+
+    def poll_events(self) -> list[StreamsReset | ResetDone]:
+        """What the peer has reset, then what it has answered of ours."""
+        if not (self._done or self._peer_reset):
+            return []
+        done, self._done = self._done, []
+        peer_reset, self._peer_reset = self._peer_reset, []
+        return [*map(StreamsReset, peer_reset), *map(ResetDone, done)]
 
     def poll_chunks(self, now: float) -> list[bytes]:
         """RE-CONFIG chunks to send now."""
@@ -196,7 +203,7 @@ class StreamResets:
         streams, self._request_streams = self._request_streams, ()
         for stream in streams:
             self._outbound.queue.restart(stream)
-        self.done.append(streams)
+        self._done.append(streams)
 
     def _handle_outgoing_reset(self, value: bytes) -> None:
         if len(value) < _OUTGOING_FIELDS.size or len(value) & 1:
@@ -247,4 +254,4 @@ class StreamResets:
             return
         self._last_performed = (last_tsn, streams)
         self._inbound.reset_streams(streams)
-        self.peer_reset.append(streams)
+        self._peer_reset.append(streams)

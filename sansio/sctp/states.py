@@ -74,3 +74,13 @@ TRANSITIONS: dict[AssociationState, dict[Trigger, AssociationState]] = {
 }
 """State and trigger to the next state; what is not here cannot happen, and a lookup that fails is a bug on this side.
 COOKIE ECHO from ESTABLISHED on is a restart of the peer or a repetition (RFC 9260 §5.2.4 A and D)."""
+
+HANDSHAKING = frozenset({_S.NEW, _S.COOKIE_WAIT, _S.COOKIE_ECHOED})
+TRANSFERRING = frozenset(
+    {_S.COOKIE_ECHOED, _S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_SENT, _S.SHUTDOWN_RECEIVED}
+)
+"""Data of the peer is taken."""
+SENDING = frozenset({_S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_RECEIVED})
+ALIVE = frozenset(AssociationState) - {_S.CLOSED}
+KNOWN_PEER = ALIVE - {_S.NEW, _S.COOKIE_WAIT}
+"""The peer's tag is known."""
