@@ -34,10 +34,10 @@ from ..wire import models
 from .data_router import DataRouter
 from .links import Links
 from .media import Media
-from .member import REFRESH_INTERVAL_S, Member, MemberTimer, Settings
+from .member import Member, MemberTimer, Settings
+from .member_timers import handle_member_timeout
 from .messages import Action, first_info, leave_message
 from .news import News
-from .observers import tell_speakers
 from .options import RoomContext, RoomOptions
 from .participant import DisconnectReason, Participant, State
 from .rpc import RpcCalls
@@ -408,7 +408,7 @@ class Room:
         for timed in self._deadlines.pop_due(now):
             match timed:
                 case Member():
-                    self._member_due(now, timed)
+                    handle_member_timeout(now, self, timed)
                 case RoomTimer():
                     self._room_due(now, timed)
 
@@ -423,32 +423,6 @@ class Room:
             case RoomTimer.RPC:
                 self.rpc.handle_timeout(now)
                 self._deadlines.set(RoomTimer.RPC, self.rpc.poll_timeout())
-
-    def _member_due(self, now: float, member: Member) -> None:
-        for timer in member.timers.expire(now):
-            match timer:
-                case MemberTimer.ACTIVATE:
-                    if not member.is_active:
-                        self.leave(now, member, DisconnectReason.JOIN_FAILURE, action=Action.DISCONNECT)
-                case MemberTimer.RESUME:
-                    self.leave(now, member, DisconnectReason.CONNECTION_TIMEOUT, action=Action.DISCONNECT)
-                case MemberTimer.NEGOTIATE:
-                    # Before the connection was ever up, ACTIVATE watches over the client.
-                    if member.participant.session is not None and member.links.has_connected:
-                        self.send_away(now, member, DisconnectReason.STATE_MISMATCH, Action.RECONNECT)
-                case MemberTimer.REFRESH:
-                    member.participant.token_is_stale = True
-                    member.timers.set(MemberTimer.REFRESH, now + REFRESH_INTERVAL_S)
-                case MemberTimer.GOODBYE:
-                    if member.participant.session is not None:
-                        self.send_away(now, member, DisconnectReason.UNKNOWN_REASON, Action.RESUME)
-                case MemberTimer.SUBSCRIBE:
-                    member.subscriber.handle_timeout(now)
-                case MemberTimer.SIMULATED_SPEECH:
-                    sid = member.participant.sid
-                    tell_speakers(self.members.values(), {sid: models.SpeakerInfo(sid=sid, level=0.0, active=False)})
-                    self.media.flush_all()
-        self.touch(member)
 
     def _set_idle_deadline(self, now: float) -> None:
         if any(not m.participant.is_dependent for m in self.members.values()):
