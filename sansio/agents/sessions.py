@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from google.protobuf.message import Message
-
 from ..auth import bearer, verify
 from ..config import Config
 from ..errors import DropReason, Refusal
@@ -47,7 +45,8 @@ class Received(NamedTuple):
 
     session: WorkerSession
     name: str
-    message: Message
+    message: object
+    """One of those that `agent.WorkerMessage` may hold, by the name."""
 
 
 class WorkerSessions:

@@ -66,7 +66,16 @@ def test_every_client_in_the_readme_is_proven_by_a_test() -> None:
     assert [row for row in rows if not _TEST.search(row)] == []
 
 
-DOCUMENTED = ("sansio", "sansio.auth", "sansio.ice", "sansio.kernel", "sansio.sctp", "sansio.sdp", "sansio.sim")
+DOCUMENTED = (
+    "sansio",
+    "sansio.agents",
+    "sansio.auth",
+    "sansio.ice",
+    "sansio.kernel",
+    "sansio.sctp",
+    "sansio.sdp",
+    "sansio.sim",
+)
 """Packages whose public names have a page each."""
 
 
