@@ -72,8 +72,8 @@ class Publication:
     """One track of one publisher."""
 
     __slots__ = (
-        "codecs", "dynacast", "ended", "identity", "info", "is_announced", "participant_sid", "regressed_to", "subscribed_told",
-        "subscriptions", "waits_for_packet",
+        "codecs", "dynacast", "ended", "identity", "info", "is_announced", "participant_sid", "regressed_to", "routed_as",
+        "subscribed_told", "subscriptions", "waits_for_packet",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +92,8 @@ class Publication:
         self.dynacast: Dynacast[ParticipantSid] | None = None
         self.regressed_to: PublishedCodec | None = None
         """The backup codec that everybody is to get."""
+        self.routed_as: object = None
+        """What it was sent in when subscribers were last given the codecs that fit them."""
         self.codecs = [
             PublishedCodec(
                 index,
@@ -137,6 +139,11 @@ class Publication:
         """Those that have a section, the one to prefer first."""
         sent = [codec for codec in self.codecs if codec.mid is not None and codec.receiver is not None]
         return sorted(sent, key=lambda codec: codec is not self.regressed_to)
+
+    @property
+    def sent_as(self) -> object:
+        """What subscribers' choice of a codec depends on; compare it with an earlier value."""
+        return [(codec.mid, codec.mime_type, codec.formats) for codec in self.sent_codecs]
 
     @property
     def qualities(self) -> tuple[int, ...]:

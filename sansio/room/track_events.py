@@ -60,6 +60,7 @@ def _announced(now: float, room: Room, member: Member, publication: Publication)
     )
     if not was_publisher:
         room.news.count_changed(now)
+    publication.routed_as = publication.sent_as
     room.tracks.offer(now, publication)
     room.media.start_watches(now)
     room.media.drain_publication(now, publication)

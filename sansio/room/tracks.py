@@ -88,13 +88,19 @@ class TrackRouter:
     def changed(self, now: float, publication: Publication) -> list[DownTrack]:
         """What a track is sent in may have changed: give every subscriber the codec that fits best. Returns down tracks that
         this touched."""
-        touched = []
+        touched: list[DownTrack] = []
+        sent_as = publication.sent_as
+        if sent_as == publication.routed_as:
+            return touched  # most changes are of other kinds, and a room may be large
+        publication.routed_as = sent_as
         for sid, subscription in publication.subscriptions.items():
             member = self._by_sid.get(sid)
             if member is None or member.links.sending is None:
                 continue
+            was_waiting = subscription.down_track is None
             down_track = member.subscriber.rebind(now, member.links.sending, subscription)
-            self._touch(member)
+            if was_waiting or down_track is not None:
+                self._touch(member)
             if down_track is not None:
                 touched.append(down_track)
         return touched
