@@ -144,6 +144,7 @@ class Desk:
         assert session.worker is not None
         if not self._keeper.handle_status(now, session.worker, update.job_id, update.status, update.error):
             self._sessions.count(DropReason.JOB_UNKNOWN)
+        self._dispatcher.handle_progress(now, session.worker)
 
     def _migrate(self, now: float, session: WorkerSession, request: agent.MigrateJobRequest) -> None:
         assert session.worker is not None

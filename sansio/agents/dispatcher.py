@@ -5,6 +5,9 @@ yet, without delay; where there is none it waits for one that registers or has r
 out is withdrawn before the next worker is asked, so no two can have the job; a yes that comes later is refused. A refusal for all
 ends the job. Waiting jobs are given to a worker in their order, as many at a time as it may have open.
 
+LiveKit's workers take only a few jobs at a time and refuse what comes while those start. Such a refusal is not the last word: as
+the worker gets on (`handle_progress`), it is asked again, for a few jobs at a time.
+
 Nothing here knows rooms, frames or tokens. Cost of a decision: O(log n) in the number of workers.
 """
 
@@ -20,10 +23,12 @@ from ..timers import DeadlineHeap
 from ..wire import agent
 from .job import Job, Phase
 from .orders import Acceptance, Assign, Ended, Missed, Offer, Order, Terminate
-from .pool import Pool, PoolKey, Worker
+from .pool import UNLIMITED, Pool, PoolKey, Worker
 
 JobStatus = agent.JobStatus
 JobStateReason = agent.JobStateReason
+OFFERS_AFTER_PROGRESS = 2
+"""One in place of what has started, and one to find out whether there is room for more."""
 
 
 class Answered(Enum):
@@ -58,6 +63,16 @@ class Dispatcher:
         """What a worker says of itself; `load` from 0 to 1."""
         pool = self._pools[worker.key]
         if pool.set_status(worker, status, load):
+            self._serve(now, pool, worker)
+        self.handle_progress(now, worker)
+
+    def handle_progress(self, now: float, worker: Worker) -> None:
+        """The worker told that it got on with its work: what it refused meanwhile may be offered again."""
+        if worker.is_pressed:
+            pool = self._pools[worker.key]
+            worker.is_pressed = bool(pool.waiting)
+            worker.allowance = OFFERS_AFTER_PROGRESS if worker.is_pressed else UNLIMITED
+            pool.renew(worker)
             self._serve(now, pool, worker)
 
     def remove_worker(self, now: float, worker: Worker) -> None:
@@ -95,6 +110,7 @@ class Dispatcher:
         elif acceptance is not None:
             self._assign(now, job, worker, acceptance)
         else:
+            worker.is_pressed = worker.is_pressed or _has_more_to_do(worker)
             self._orders.append(Missed(job, worker, "it refused"))
             self._next(now, pool, job)
         pool.reweigh(worker)
@@ -214,7 +230,9 @@ class Dispatcher:
         if not pool.waiting or not pool.can_take(worker):
             return
         untried = (job for job in pool.waiting.values() if worker.turn not in job.tried)
-        for job in list(islice(untried, self._config.max_offers - len(worker.offers))):
+        for job in list(islice(untried, min(worker.allowance, self._config.max_offers - len(worker.offers)))):
+            if worker.is_pressed:
+                worker.allowance -= 1
             del pool.waiting[job.id]
             self._offer(now, pool, job, worker)
 
@@ -230,3 +248,8 @@ class Dispatcher:
         job.detach()
         job.end(now, status, error, reason)
         self._orders.append(Ended(job))
+
+
+def _has_more_to_do(worker: Worker) -> bool:
+    """Whether a worker that answers an offer has others open, or jobs whose agents are not there yet."""
+    return len(worker.offers) > 1 or any(job.phase is Phase.ASSIGNED for job in worker.jobs.values())

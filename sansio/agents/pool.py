@@ -6,6 +6,7 @@ resort; a full one, a draining one and one with too many offers open have none. 
 drawing and changing both cost O(log n).
 
 A worker that was full and has room again counts as a new one: it takes a new `turn`, and what it refused may be offered again.
+So does one that refused while it was busy with other offers, once it tells that it got on with them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ FULL_WEIGHT = 1 << 20
 LAST_RESORT_BITS = 10
 DRAWS = 8
 """Draws until the workers that may be asked are counted out one by one."""
+UNLIMITED = 1 << 30
 MAX_PAST = 1024
 """Ids of earlier jobs remembered of a worker, to tell a late word about them from nonsense."""
 
@@ -44,7 +46,8 @@ class Worker:
     """A registered worker, as dispatch sees it."""
 
     __slots__ = (
-        "id", "is_slow", "issuer", "jobs", "key", "load", "offers", "past", "permissions", "slot", "status", "turn",
+        "allowance", "id", "is_pressed", "is_slow", "issuer", "jobs", "key", "load", "offers", "past", "permissions", "slot",
+        "status", "turn",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +62,10 @@ class Worker:
         self.load = 0.0
         self.is_slow = False
         """Whether it let an offer run out and has answered none in time since."""
+        self.is_pressed = False
+        """Whether it refused while it was busy with other offers, and jobs still wait for somebody."""
+        self.allowance = UNLIMITED
+        """Of waiting jobs that it is offered before it tells of progress again."""
         self.offers: dict[str, Job] = {}
         """Jobs offered to it and not answered."""
         self.jobs: dict[str, Job] = {}
@@ -169,13 +176,18 @@ class Pool:
 
     def add(self, worker: Worker) -> None:
         self.workers[worker.id] = worker
-        self._take_turn(worker)
+        self.renew(worker)
         worker.slot = self._draw.add(worker, self._weight(worker))
 
     def remove(self, worker: Worker) -> None:
         del self.workers[worker.id]
         self._draw.remove(worker.slot)
         worker.slot = -1
+
+    def renew(self, worker: Worker) -> None:
+        """From now on the worker may be asked about any job, whatever it refused."""
+        self._turns += 1
+        worker.turn = self._turns
 
     def reweigh(self, worker: Worker) -> bool:
         """Something about the worker changed; whether it can be asked again now and could not before."""
@@ -187,7 +199,7 @@ class Pool:
     def set_status(self, worker: Worker, status: int, load: float) -> bool:
         """What the worker says of itself; whether it can be asked again now and could not before."""
         if status == agent.WorkerStatus.WS_AVAILABLE and worker.status != status:
-            self._take_turn(worker)
+            self.renew(worker)
         worker.status = status
         worker.load = load
         return self.reweigh(worker)
@@ -219,7 +231,3 @@ class Pool:
 
     def _weight(self, worker: Worker) -> int:
         return worker.weight(self._target_load, self._max_offers)
-
-    def _take_turn(self, worker: Worker) -> None:
-        self._turns += 1
-        worker.turn = self._turns
