@@ -61,11 +61,12 @@ def check_deployment(deployment: str) -> None:
 class Dispatch:
     """One wish for agents, and its jobs."""
 
-    __slots__ = ("attributes", "created_at", "id", "jobs", "key", "metadata", "restart_policy", "room")
+    __slots__ = ("attributes", "created_at", "id", "jobs", "key", "metadata", "restart_policy", "room_name", "room_sid")
 
     def __init__(self, now: float, dispatch_id: str, room: RoomRecord, request: Request) -> None:
         self.id = dispatch_id
-        self.room = room
+        self.room_sid = room.sid
+        self.room_name = room.name
         self.created_at = now
         self.key = PoolKey(request.agent_name, "", JobType.JT_ROOM, request.deployment)
         self.metadata = request.metadata
@@ -78,7 +79,7 @@ class Dispatch:
         return agent_dispatch.AgentDispatch(
             id=self.id,
             agent_name=self.key.agent_name,
-            room=self.room.name,
+            room=self.room_name,
             metadata=self.metadata,
             restart_policy=cast(agent_dispatch.JobRestartPolicy, self.restart_policy),
             deployment=self.key.deployment,
@@ -250,8 +251,8 @@ class Dispatches:
 
     def _make(self, now: float, dispatch: Dispatch, job_type: int, person: Person | None) -> Job:
         wanted = Wanted(
-            room_sid=dispatch.room.sid,
-            room=dispatch.room.name,
+            room_sid=dispatch.room_sid,
+            room=dispatch.room_name,
             key=dispatch.key._replace(job_type=job_type),
             participant="" if person is None else person.identity,
             dispatch_id=dispatch.id,
