@@ -100,7 +100,7 @@ class Dispatcher:
         if job is None:
             if job_id not in worker.past:
                 return Answered.UNKNOWN
-            if acceptance is not None:
+            if acceptance is not None and job_id not in worker.jobs:  # else it was asked again and has taken it since
                 self._orders.append(Terminate(worker, job_id))
             return Answered.LATE
         pool = self._pools[worker.key]

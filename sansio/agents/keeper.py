@@ -35,6 +35,8 @@ MAY_COME_BACK = frozenset({
 """Reasons of leaving after which a client joins again by itself."""
 SENT_AWAY = frozenset({"PARTICIPANT_REMOVED", "ROOM_DELETED", "ROOM_CLOSED", "SERVER_SHUTDOWN"})
 """Reasons of leaving that somebody wanted."""
+MAX_STALE = 1000
+"""Agents of failed jobs remembered of a room."""
 
 
 class Watch(Enum):
@@ -55,9 +57,15 @@ class _Room:
         self.jobs: dict[str, Job] = {}
         self.expected: dict[str, Job] = {}
         """By identity of the agent, the job given to it last."""
-        self.stale: set[str] = set()
-        """Identities of agents whose jobs were lost: they are not to come back."""
+        self.stale: dict[str, None] = {}
+        """Identities of agents whose jobs have failed: they are not to come, or come back."""
         self.has_ended = False
+
+    def turn_away(self, identity: str) -> None:
+        """The agent is not to come any more."""
+        self.stale[identity] = None
+        if len(self.stale) > MAX_STALE:
+            del self.stale[next(iter(self.stale))]
 
 
 class Keeper:
@@ -81,7 +89,7 @@ class Keeper:
         room = self._rooms.setdefault(job.wanted.room_sid, _Room())
         room.jobs[job.id] = job
         room.expected[job.agent_identity] = job
-        room.stale.discard(job.agent_identity)
+        room.stale.pop(job.agent_identity, None)
         self._set(job, Watch.JOIN, now + self._config.join_timeout)
 
     def handle_status(self, now: float, worker: Worker, job_id: str, status: int, error: str) -> bool:
@@ -219,7 +227,6 @@ class Keeper:
             self._lose(now, job, "its agent and its worker are gone")
 
     def _lose(self, now: float, job: Job, error: str) -> None:
-        self._rooms[job.wanted.room_sid].stale.add(job.agent_identity)
         may_restart = job.may_restart
         self._end(now, job, JobStatus.JS_FAILED, error)
         if may_restart:
@@ -232,6 +239,8 @@ class Keeper:
         del room.jobs[job.id]
         if room.expected.get(job.agent_identity) is job:
             del room.expected[job.agent_identity]
+            if status == JobStatus.JS_FAILED:
+                room.turn_away(job.agent_identity)
         self._forget_if_empty(job.wanted.room_sid, room)
         for watch in Watch:
             self._set(job, watch, None)
