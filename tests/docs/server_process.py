@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -19,6 +20,7 @@ import attrs
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
+MOST_SAID_BYTES = 1 << 20
 
 
 @attrs.frozen
@@ -60,6 +62,28 @@ def running(command: Sequence[str]) -> Iterator[Server]:
                 process.kill()
                 raise
         assert status == 0, f"{' '.join(arguments)} ended with {status}"
+
+
+@contextmanager
+def working(server: Server, program: str, **environment: str) -> Iterator[None]:
+    """An agent worker of the server, once it has registered. It is killed: by SIGTERM it would wait for its jobs."""
+    told = {"LIVEKIT_URL": server.url, "LIVEKIT_API_KEY": "devkey", "LIVEKIT_API_SECRET": "secret"}
+    command = [sys.executable, program, "start"]
+    with (
+        tempfile.TemporaryFile() as output,
+        subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | told | environment, stdout=output, stderr=output
+        ) as process,
+    ):
+        try:
+            deadline = time.monotonic() + START_TIMEOUT
+            while b"registered worker" not in (said := os.pread(output.fileno(), MOST_SAID_BYTES, 0)):
+                assert process.poll() is None, said.decode()
+                assert time.monotonic() < deadline, said.decode()
+                time.sleep(0.05)
+            yield
+        finally:
+            process.kill()
 
 
 def _wait_until_it_answers(server: Server, process: subprocess.Popen[bytes]) -> None:

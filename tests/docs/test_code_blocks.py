@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import click
 import pytest
 from doc_blocks import ROOT, Block, blocks, blocks_in, name, pages, pages_with
-from server_process import Server, running
+from server_process import Server, running, working
 
 from trio_server.cli import main
 from trio_server.config import load
@@ -31,11 +32,24 @@ SHELL_TIMEOUT = 60.0
 DEFAULT_HTTP = "127.0.0.1:7880"
 """The address that pages name; a block gets that of the test's own server in its place."""
 
+EXAMPLE_WORKER = "examples/agent/worker.py"
+"""Runs while the blocks of pages that name it do."""
+
 
 @pytest.fixture(scope="session")
 def dev_server() -> Iterator[Server]:
     with running(["-m", "trio_server.cli", "dev", "--port", "{port}", "--udp-port", "{udp_port}"]) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def example_worker(dev_server: Server) -> Iterator[None]:
+    """The worker of the examples, for every room, and another for those that ask for a greeter."""
+    pytest.importorskip("livekit.agents", reason="needs LiveKit's agents framework: pip install livekit-agents")
+    with ExitStack() as stack:
+        for agent_name in ("", "greeter"):
+            stack.enter_context(working(dev_server, EXAMPLE_WORKER, AGENT_NAME=agent_name))
+        yield
 
 
 @pytest.fixture
@@ -84,7 +98,11 @@ def test_every_block_is_of_a_kind_that_is_tested(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", parameters("python"))
-def test_python_runs(page: Path, localised: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_runs(
+    page: Path, localised: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if EXAMPLE_WORKER in page.read_text():
+        request.getfixturevalue("example_worker")
     module = ModuleType("page_under_test")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     for block in blocks_in(page, "python"):
