@@ -193,10 +193,9 @@ class Agents:
 
     def _room_finished(self, now: float, event: RoomFinished) -> None:
         room = self._dispatches.room_ended(event.sid)
-        for dispatch in () if room is None else room.dispatches.values():
-            for job in list(dispatch.jobs.values()):
-                if job.phase not in PLACED:
-                    self._call_off(now, job, "the room ended", JobStateReason.JSR_ROOM_CLOSED)
+        for job in () if room is None else room.jobs():
+            if job.phase not in PLACED:
+                self._call_off(now, job, "the room ended", JobStateReason.JSR_ROOM_CLOSED)
         self._keeper.room_ended(now, event.sid)
 
     def _joined(self, now: float, event: ParticipantJoined) -> None:

@@ -168,7 +168,10 @@ class Desk:
             key=worker.key._replace(job_type=job_type),
             participant=participant,
         )
-        self._dispatcher.place(now, Job(now, mint("AJ_", self._entropy), wanted, only_worker=worker))
+        job = Job(now, mint("AJ_", self._entropy), wanted, only_worker=worker)
+        if room is not None:
+            room.keep_simulated(job)
+        self._dispatcher.place(now, job)
 
 
 def _broken(session: WorkerSession, request: agent.RegisterWorkerRequest) -> str:

@@ -109,7 +109,7 @@ class Person:
 class RoomRecord:
     """What dispatch knows of a room."""
 
-    __slots__ = ("dispatches", "name", "people", "sid")
+    __slots__ = ("dispatches", "name", "people", "sid", "simulated")
 
     def __init__(self, sid: str, name: str) -> None:
         self.sid = sid
@@ -117,6 +117,16 @@ class RoomRecord:
         self.dispatches: dict[str, Dispatch] = {}
         self.people: dict[str, Person] = {}
         """By identity."""
+        self.simulated: list[Job] = []
+        """Jobs that workers made for themselves."""
+
+    def jobs(self) -> list[Job]:
+        """Those of its dispatches, and the simulated ones."""
+        return [job for dispatch in self.dispatches.values() for job in dispatch.jobs.values()] + self.simulated
+
+    def keep_simulated(self, job: Job) -> None:
+        self.simulated = [known for known in self.simulated if not known.is_over]
+        self.simulated.append(job)
 
 
 class Dispatches:

@@ -6,6 +6,7 @@ import pytest
 from agents_rig import AgentsRig, WorkerStatus
 
 from sansio.errors import DropReason
+from sansio.wire import agent, models
 
 
 def test_a_late_yes_does_not_end_the_job_that_was_given_to_the_same_worker_since() -> None:
@@ -47,3 +48,17 @@ def test_an_agent_that_comes_after_its_job_has_failed_is_sent_away(absence: str)
         assert job.state.error == "agent worker left the room"
     rig.join(identity, kind="agent")
     assert [removal.identity for removal in rig.removals] == [identity]
+
+
+def test_a_simulated_job_that_is_offered_while_its_room_ends_is_withdrawn() -> None:
+    """Taken after that, it had nobody to end it."""
+    rig = AgentsRig()
+    worker = rig.worker(agent_name="named")
+    rig.room()
+    worker.say(simulate_job=agent.SimulateJobRequest(room=models.Room(name="room")))
+    rig.end_room()
+    (job,) = worker.offers
+    assert worker.terminated == [job.id]
+    worker.answer(job)
+    assert worker.jobs == []
+    assert rig.agents.num_running == 0
