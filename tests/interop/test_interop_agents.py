@@ -25,6 +25,7 @@ SUCCESS, FAILED = JobStatus.JS_SUCCESS, JobStatus.JS_FAILED
 MOVING_SECONDS = 30.0
 """For the room to notice that an agent was killed, and for another to come."""
 ASKED = "received job request"
+BURST = 8
 
 
 class Room:
@@ -153,6 +154,19 @@ async def test_hidden_agents_work_unseen(server: Server) -> None:
         assert alice.room.remote_participants == {}
         there = api.RoomParticipantIdentity(room=room.name, identity=state.participant_identity)
         assert (await room.called.room.get_participant(there)).permission.hidden
+
+
+@scenario
+async def test_rooms_that_begin_at_once_all_get_an_agent_of_one_worker(server: Server) -> None:
+    """It takes a few jobs at a time, and refuses others while those start."""
+    async with working(server, name="busy", tag="busy", processes=True) as worker:
+
+        async def met() -> None:
+            async with wanting(server, "busy") as (alice, _):
+                await comes(alice, "busy")
+
+        await asyncio.gather(*(met() for _ in range(BURST)))
+        assert worker.text.count(ASKED) == BURST
 
 
 # What befalls workers

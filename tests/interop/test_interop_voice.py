@@ -18,12 +18,12 @@ from .waiting import eventually, scenario
 from .workers import HERE, agents, working
 
 pytestmark = pytest.mark.interop
-SAID_HERTZ = 440
+SAID_HERTZ, WRITTEN_HERTZ = 440, 660
 TRANSCRIPTION = "lk.transcription"
 
 
 @scenario
-async def test_an_agent_hears_understands_and_answers(server: Server, tmp_path: Path) -> None:
+async def test_an_agent_hears_reads_and_answers(server: Server, tmp_path: Path) -> None:
     said = tmp_path / "said.wav"
     record(said, SAID_HERTZ)
     async with working(server, HERE / "voice_agent.py"), joined(server, "alice", new_room()) as alice:
@@ -36,8 +36,11 @@ async def test_an_agent_hears_understands_and_answers(server: Server, tmp_path: 
             await hears(alice, agent.identity, 2 * SAID_HERTZ)
             answer = f"You whistled {SAID_HERTZ} hertz."
             await eventually(lambda: answer in transcripts.of(agent.identity), "the answer is written down")
-        assert transcripts.of("alice") == [f"{SAID_HERTZ} hertz"]
-        assert transcripts.of(agent.identity) == [answer]
+            assert transcripts.of("alice") == [f"{SAID_HERTZ} hertz"]
+            await eventually(lambda: agent.attributes.get("lk.agent.state") == "listening", "the agent listens again")
+            await alice.me.send_text(f"{WRITTEN_HERTZ} hertz", topic="lk.chat")
+            await hears(alice, agent.identity, 2 * WRITTEN_HERTZ)
+        assert transcripts.of(agent.identity)[0] == answer
 
 
 class Transcripts:
