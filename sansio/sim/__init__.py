@@ -1,5 +1,8 @@
 """A simulator in virtual time: whole clients and nodes, and bad networks between them. For tests of this and of your code."""
 
+from .agent_books import BrokenRule as BrokenRule
+from .agents import AgentsOutcome as AgentsOutcome
+from .agents import AgentsWorld as AgentsWorld
 from .client import Client as Client
 from .data import Received as Received
 from .data import TrackPacket as TrackPacket
