@@ -110,6 +110,51 @@ def main() -> None:
     write("join", b"\x01\x00" + counted(joined.SerializeToString()) + b"\x01", b"\x00\x02" + counted(b"17") + b"\x00")
     write("data_packet", *data_packets())
     write(
+        "agents",
+        # A worker connects, a room begins, somebody joins, the job is taken, its agent comes, the worker drops and comes back.
+        bytes(
+            [
+                0,
+                7,
+                0,
+                0,
+                8,
+                0,
+                9,
+                0,
+                0,
+                2,
+                0,
+                1,
+                1,
+                1,
+                0,
+                10,
+                0,
+                2,
+                0,
+                0,
+                6,
+                0,
+                12,
+                40,
+                7,
+                0,
+                0,
+                5,
+                0,
+                2,
+                1,
+                1,
+                11,
+                0,
+                1,
+            ]
+        ),
+        bytes(range(0, 255, 5)),
+        bytes(range(250, 0, -3)),
+    )
+    write(
         "legs",
         b"\x01\x00" + b"\x04\x01\x01\x01\x02\x00\x01" + b"\x00\x00" + counted(rtp()[0][2:]) + b"\x05\x00\x00\x00",
     )
