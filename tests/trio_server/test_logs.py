@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -30,7 +31,7 @@ from sansio.events import (
 )
 from trio_server import logs
 
-WHO = {"room": "lobby", "identity": "alice", "sid": "PA_x"}
+WHO: dict[str, Any] = {"room": "lobby", "identity": "alice", "sid": "PA_x"}
 TRACK = {"room": "lobby", "identity": "alice", "track": "TR_x"}
 
 
