@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from ..agents import Phase
+from ..agents import Job, Phase
 from ..config import AgentsConfig
 from ..ids import SessionId
 
@@ -92,7 +92,7 @@ class Books:
         self.now = 0.0
         self.config = config
         self.rooms = rooms
-        """By name."""
+        """By sid, those that have not ended."""
         self.jobs: dict[str, Entry] = {}
         self.live: dict[str, Entry] = {}
         """Those that have not ended."""
@@ -108,6 +108,15 @@ class Books:
         self.jobs[entry.id] = self.live[entry.id] = entry
         entry.state_since = self.now
         return entry
+
+    def learn_job(self, job: Job) -> Entry:
+        """What `Agents` shows of a job."""
+        known = self.jobs.get(job.id)
+        if known is not None:
+            return known
+        wanted = job.wanted
+        kind = (wanted.key.agent_name, wanted.key.job_type)
+        return self.learn(Entry(job.id, kind, wanted.room_sid, wanted.dispatch_id, wanted.participant))
 
     def known(self, job_id: str) -> Entry:
         entry = self.jobs.get(job_id)

@@ -47,6 +47,8 @@ class Ledger(Books):
         self._owed: dict[str, Entry] = {}
         """Jobs in whose place another must come at once."""
         self._accepted: list[Entry] = []
+        self._came: list[str] = []
+        """Lineages of which an agent came into the room."""
 
     # Workers
 
@@ -104,7 +106,8 @@ class Ledger(Books):
     # Rooms
 
     def agent_came(self, one: SimAgent) -> None:
-        self.present.setdefault(self.known(one.job.id).lineage, []).append(one)
+        self._came.append(self.known(one.job.id).lineage)
+        self.present.setdefault(self._came[-1], []).append(one)
         self.known(one.job.id).came_at = self.now
 
     def agent_went(self, one: SimAgent, reason: str) -> None:
@@ -147,9 +150,10 @@ class Ledger(Books):
         self._accepted.clear()
         for job_id in self._owed:
             self.fail(f"{job_id} was lost, and no other takes its place")
-        for lineage, present in self.present.items():
-            if len(present) > 1:
-                self.fail(f"{lineage} has {len(present)} agents in the room")
+        for lineage in self._came:
+            if len(self.present.get(lineage, ())) > 1:
+                self.fail(f"{lineage} has several agents in the room")
+        self._came.clear()
 
     # Private: workers
 
@@ -259,7 +263,7 @@ class Ledger(Books):
 
     def _may_restart(self, entry: Entry) -> bool:
         """Whether its dispatch wants another, and somebody is there."""
-        room = next((room for room in self.rooms.values() if room.sid == entry.room_sid), None)
+        room = self.rooms.get(entry.room_sid)
         if room is None or entry.dispatch_id not in room.dispatches or entry.restart >= self.config.max_restarts:
             return False
         if room.dispatches[entry.dispatch_id].restart_policy:

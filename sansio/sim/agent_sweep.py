@@ -65,15 +65,13 @@ class Sweep:
             self._fail(f"{job.id} has ended, and nobody was told")
 
     def _check_live(self, job: Job) -> None:
-        key, wanted = job.key, job.wanted
-        kind = (key.agent_name, key.job_type)
-        entry = self._books.learn(Entry(job.id, kind, wanted.room_sid, wanted.dispatch_id, wanted.participant))
+        entry = self._books.learn_job(job)
         state = (job.phase, job.worker is not None)
         if state != entry.state:
             entry.state, entry.state_since = state, self._now
         match job.phase:
             case Phase.WAITING:
-                self._check_waiting(job, entry, self._free.get(kind, []))
+                self._check_waiting(job, entry, self._free.get(entry.kind, []))
             case Phase.OFFERED:
                 if entry.offered_to is None or self._now > entry.offered_at + self._config.offer_timeout + SLACK_S:
                     self._fail(f"{job.id} waits for an answer that is not to come")

@@ -74,8 +74,9 @@ class AgentsWorld:
         self.agents = Agents(Config(keys=self.keys, agents=agents_config), core, self.wallclock, NodeId("ND_sim"), self)
         self.rooms: dict[str, SimRoom] = {}
         """By name, those that have not ended."""
+        self._rooms_by_sid: dict[str, SimRoom] = {}
         self.workers: dict[str, SimWorker] = {}
-        self.ledger = Ledger(agents_config, self.rooms)
+        self.ledger = Ledger(agents_config, self._rooms_by_sid)
         self.agent_names = NAMES[: self.dice.count(1, len(NAMES))]
         self.mishaps = self.dice.one_of((0.2, 1.0, 3.0))
         """How often things go wrong in this world."""
@@ -127,12 +128,12 @@ class AgentsWorld:
         return f"{prefix}{self._number}"
 
     def start_room(self, room: SimRoom, wanted: Sequence[agent_dispatch.RoomAgentDispatch]) -> None:
-        self.rooms[room.name] = room
+        self.rooms[room.name] = self._rooms_by_sid[room.sid] = room
         self.agents.room_started(self.now, room.sid, room.name, wanted)
         self._drain()
 
     def end_room(self, room: SimRoom, event: RoomFinished) -> None:
-        del self.rooms[room.name]
+        del self.rooms[room.name], self._rooms_by_sid[room.sid]
         self.ledger.room_ended(room.sid)
         self.tell(event)
 
@@ -151,7 +152,9 @@ class AgentsWorld:
 
     def delete_dispatch(self, room: SimRoom, dispatch_id: str) -> None:
         del room.dispatches[dispatch_id]
-        Sweep(self.ledger).jobs(self.agents.jobs())
+        for job in self.agents.jobs():
+            if job.wanted.dispatch_id == dispatch_id and not job.is_over:
+                self.ledger.learn_job(job)
         self.ledger.dispatch_deleted(dispatch_id)
         self.agents.delete_dispatch(self.now, room.sid, dispatch_id)
         self._drain()
