@@ -369,6 +369,7 @@ def test_nothing_remains_of_those_who_left() -> None:
         world.run(1.0)
         assert world.nodes["n1"].node.stats() == {
             "rooms": 1, "participants": 0, "tracks": 0, "subscriptions": 0, "transports": 0, "sessions": 0, "workers": 0,
+            "jobs": 0,
         }, round_  # fmt: skip
 
 
