@@ -32,7 +32,7 @@ from .layers import MAX_SPATIAL, PublishedLayer, Quality, WantedLayers, choose_l
 from .munger import Incoming, Munger
 from .playout_delay import PlayoutDelay
 from .receiver import DEFAULT_RTT, TrackReceiver
-from .source import Source, StartPoint
+from .source import NEVER, Source, StartPoint
 from .stats import NO_LEG_STATS, DownTrackStats, ReportLog
 
 REPORT_INTERVAL = 3.0
@@ -40,8 +40,9 @@ REPORT_RETRY = 0.5
 """Until the next try while the publisher's clock is not known yet."""
 SDES_MID = 15
 """SDES item of the mid (RFC 8843 §15.3)."""
-PLI_HOLDS_NACKS = 1.0
-"""A subscriber that asked for a key frame gets no retransmissions until it came, at most this long."""
+PLI_HOLDS_NACKS = 0.5
+"""A subscriber for whom the publisher was asked for a key frame gets no retransmissions until it came, at most this long: a
+key frame takes a round trip or two, and after that either it or the request was lost."""
 MAX_REFUSALS = 3
 """Refused switches to a layer after which it is entered nevertheless."""
 PLACEHOLDER_INTERVAL = 0.1
@@ -120,8 +121,8 @@ class DownTrack:
         self._needs_key_frame = False
         self._refusals = 0
         self._has_started = False
-        self._pli_at = float("-inf")
-        self._key_frames_at_pli = 0
+        self._pli_at = NEVER
+        self._key_frames_at_pli = -1  # while the subscriber has asked for none
         self._report_at: float | None = None
         self._filler_at: float | None = None
         self._filler_left = 0
@@ -404,6 +405,7 @@ class DownTrack:
         self._munger.commit(packet, timestamp)
         self._source = self._last_source = start.source
         self._is_after_mute = self._needs_key_frame = False
+        self._key_frames_at_pli = -1  # what was asked for is here
         self._refusals = 0
         self._filler_at = None
         self._kernel.switch(now, self._slot, start.source.stream, start.position, timestamp)
@@ -483,15 +485,22 @@ class DownTrack:
             self._kernel.retransmit(now, self._slot, numbers, self._log.rtt)
 
     def _is_key_frame_owed(self, now: float) -> bool:
-        if self._source is None or now - self._pli_at >= PLI_HOLDS_NACKS:
+        """Whether a key frame is on its way that makes up for all that was lost before it.
+
+        A request that the throttle holds back does not count. The publisher was asked moments ago then, so the subscriber may
+        lack a piece of that very key frame, or its request may have crossed it; repair is the fastest way on.
+        """
+        source = self._source
+        if source is None or source.requested_at < self._pli_at or now - source.requested_at >= PLI_HOLDS_NACKS:
             return False
-        return self._receiver.stats_of(self._source).key_frames == self._key_frames_at_pli
+        return self._receiver.stats_of(source).key_frames == self._key_frames_at_pli
 
     def _handle_key_frame_request(self, now: float) -> None:
         if self._source is None or self._receiver.kind != "video":
             return
-        self._pli_at = now
-        self._key_frames_at_pli = self._receiver.stats_of(self._source).key_frames
+        if not self._is_key_frame_owed(now):
+            self._pli_at = now
+            self._key_frames_at_pli = self._receiver.stats_of(self._source).key_frames
         self._receiver.request_key_frame(now, self._source.spatial)
 
     def _handle_report_block(self, now: float, block: ReportBlock) -> None:

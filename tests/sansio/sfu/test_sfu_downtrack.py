@@ -665,19 +665,57 @@ def test_a_subscribers_key_frame_request_goes_upstream(is_fir: bool) -> None:
     assert down_track.current_spatial == 2
 
 
+def gets_repair(rig: Rig, down_track: DownTrack) -> bool:
+    """Whether a NACK of the subscriber is answered now."""
+    rig.kernel.retransmitted.clear()
+    down_track.handle_rtcp(rig.now, Nack(sender_ssrc=1, media_ssrc=down_track.ssrc, sequence_numbers=(5,)))
+    return bool(rig.kernel.retransmitted)
+
+
 def test_nacks_wait_for_the_key_frame_that_was_asked_for() -> None:
     rig, down_track = playing()
-    nack = Nack(sender_ssrc=1, media_ssrc=down_track.ssrc, sequence_numbers=(5,))
     down_track.handle_rtcp(rig.now, Pli(1, down_track.ssrc))
-    down_track.handle_rtcp(rig.now, nack)
-    assert rig.kernel.retransmitted == []
+    assert not gets_repair(rig, down_track)
     rig.send(rig.streams[2], key=True)
-    down_track.handle_rtcp(rig.now, nack)
-    assert len(rig.kernel.retransmitted) == 1
+    assert gets_repair(rig, down_track)
+
+
+def test_nacks_do_not_wait_for_long() -> None:
+    """The publisher was asked once; to ask for the same again changes nothing while the throttle holds that back."""
+    rig, down_track = playing()
     down_track.handle_rtcp(rig.now, Pli(1, down_track.ssrc))
-    rig.run(1.0)
-    down_track.handle_rtcp(rig.now, nack)
-    assert len(rig.kernel.retransmitted) == 2
+    rig.run(0.3)
+    down_track.handle_rtcp(rig.now, Pli(1, down_track.ssrc))
+    assert not gets_repair(rig, down_track)
+    rig.run(0.2)
+    assert gets_repair(rig, down_track)
+
+
+def test_nacks_do_not_wait_for_a_key_frame_that_the_throttle_holds_back() -> None:
+    """A subscriber whose request crosses a key frame on its way can only be helped by repair of that one."""
+    rig, down_track = playing()
+    other = rig.subscribe(HIGH)
+    rig.run(0.1)
+    rig.send(rig.streams[2], key=True)
+    rig.run(0.05)
+    down_track.handle_rtcp(rig.now, Pli(1, down_track.ssrc))
+    assert gets_repair(rig, down_track)
+    rig.run(0.8)
+    assert gets_repair(rig, down_track)
+    rig.run(0.1)
+    assert len(rig.plis()) == 2
+    assert not gets_repair(rig, down_track), "the throttle has ended, the publisher is asked"
+    assert gets_repair(rig, other), "it asked for nothing"
+
+
+def test_another_layer_makes_up_for_the_key_frame_that_was_asked_for() -> None:
+    rig, down_track = playing()
+    down_track.handle_rtcp(rig.now, Pli(1, down_track.ssrc))
+    down_track.set_wanted(rig.now, MEDIUM)
+    rig.run(0.1)
+    rig.send(rig.streams[1], key=True)
+    assert down_track.current_spatial == 1
+    assert gets_repair(rig, down_track)
 
 
 @pytest.mark.parametrize("in_sender_report", [False, True])
