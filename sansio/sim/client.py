@@ -99,6 +99,7 @@ class Client:
         handshake: HandshakeFactory = OpenSslHandshake,
         options: ClientOptions = ClientOptions(),  # noqa: B008 - frozen
         ports: int = 2,
+        kernel: ClientKernel | None = None,
     ) -> None:
         """`address` is that of its first UDP socket, as the server can reach it. Each connection that it opens takes the next
         of so many `ports`; two are needed for clients with two connections."""
@@ -106,7 +107,7 @@ class Client:
         self.options = options
         self._token = token
         self.address = address
-        self._kernel = ClientKernel(entropy)
+        self._kernel = kernel or ClientKernel(entropy)
         self._transports = Transports(
             address=address,
             ports=ports,
@@ -169,9 +170,11 @@ class Client:
 
     # Input: datagrams and time
 
-    def handle_datagrams(self, now: float, batch: Sequence[tuple[Address, Address, bytes]]) -> None:
-        """(local, remote, data) each."""
-        self._transports.handle_datagrams(now, batch)
+    def handle_datagrams(
+        self, now: float, batch: Sequence[tuple[Address, Address, bytes]], arrivals: Sequence[float] = ()
+    ) -> None:
+        """(local, remote, data) each, and when each came if not now."""
+        self._transports.handle_datagrams(now, batch, arrivals)
         self._settle(now)
 
     def handle_timeout(self, now: float) -> None:

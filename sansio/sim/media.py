@@ -31,7 +31,7 @@ AUDIO_CLOCK_RATE = 48_000
 AUDIO_FRAME_S = 0.020
 
 _MAGIC = b"\xa7\x15"
-_STAMP = Struct("!2sIIIBBBB")
+_STAMP = Struct("!2sIIIBBBBQ")
 _MAX_BODY_BYTES = 1100
 _OPUS_TOC = b"\xfc"  # CELT, 20 ms, full band, stereo (RFC 6716 §3.1)
 _HISTORY = 1024
@@ -54,6 +54,8 @@ class Stamp(NamedTuple):
     """Which packet of the frame."""
     parts: int
     """Packets of the frame."""
+    sent_us: int = 0
+    """When it was handed to the transport, on the clock of whoever drives the client; says how long it was under way."""
 
     @property
     def is_extra(self) -> bool:
@@ -139,7 +141,7 @@ class VideoEncoder:
         self.is_active = True
         self.wants_key_frame = True
 
-    def encode(self, frame: int, captured_ms: int, *, is_extra: bool) -> list[Payload]:
+    def encode(self, frame: int, captured_ms: int, *, is_extra: bool, sent_us: int = 0) -> list[Payload]:
         """The frame in this layer; nothing while the layer is off."""
         was_active, self._was_active = self._was_active, self.is_active
         if not self.is_active:
@@ -151,7 +153,7 @@ class VideoEncoder:
         flags = _EXTRA * is_extra | _KEY * is_key_frame
         payloads = []
         for index in range(count):
-            stamp = Stamp(self._source, frame, captured_ms, self._index, flags, index, count)
+            stamp = Stamp(self._source, frame, captured_ms, self._index, flags, index, count, sent_us)
             head = vp8.encode_descriptor(start_of_partition=index == 0, picture_id=self._picture_id)
             if index == 0:
                 head += self._frame_header(is_key_frame)
@@ -166,9 +168,9 @@ class VideoEncoder:
         return b"\x10\x00\x00\x9d\x01\x2a" + size
 
 
-def encode_audio(source: int, frame: int, captured_ms: int, *, is_extra: bool) -> bytes:
+def encode_audio(source: int, frame: int, captured_ms: int, *, is_extra: bool, sent_us: int = 0) -> bytes:
     """An Opus packet of 20 ms."""
-    stamp = Stamp(source, frame, captured_ms, 0, _EXTRA * is_extra, 0, 1)
+    stamp = Stamp(source, frame, captured_ms, 0, _EXTRA * is_extra, 0, 1, sent_us)
     return _OPUS_TOC + stamped(stamp, 70)
 
 

@@ -235,7 +235,7 @@ class PublishedTrack:
         while self.next_at is not None and self.next_at <= now:
             captured = self.next_at
             self.next_at = captured + 1 / self.options.fps
-            self._send_frame(captured, connection)
+            self._send_frame(captured, now, connection)
         if self.report_at is not None and self.report_at <= now:
             self.report_at = now + REPORT_INTERVAL_S
             connection.send_rtcp(now, self._reports(now))
@@ -243,7 +243,7 @@ class PublishedTrack:
     def poll_timeout(self) -> float | None:
         return min((at for at in (self.next_at, self.report_at) if at is not None), default=None)
 
-    def _send_frame(self, captured: float, connection: ClientConnection) -> None:
+    def _send_frame(self, captured: float, now: float, connection: ClientConnection) -> None:
         if self.is_done:
             self._tail_until = min(self._tail_until, captured + TAIL_S)
             if captured > self._tail_until:
@@ -251,19 +251,19 @@ class PublishedTrack:
                 return
         is_head = captured < self._head_until
         is_extra = is_head or self.is_done
-        captured_ms = round(captured * 1000)
+        captured_ms, sent_us = round(captured * 1000), round(now * 1e6)
         if self.options.is_video:
             timestamp = captured_ms * (VIDEO_CLOCK_RATE // 1000)
             for encoder, sender in zip(self.encoders, self.senders, strict=True):
-                for payload in encoder.encode(self.frame, captured_ms, is_extra=is_extra):
+                for payload in encoder.encode(self.frame, captured_ms, is_extra=is_extra, sent_us=sent_us):
                     connection.send_media(sender, timestamp, payload)
         else:
-            self._send_audio(captured_ms, is_extra, connection)
+            self._send_audio(captured_ms, sent_us, is_extra, connection)
         self.frame += not is_head
 
-    def _send_audio(self, captured_ms: int, is_extra: bool, connection: ClientConnection) -> None:
+    def _send_audio(self, captured_ms: int, sent_us: int, is_extra: bool, connection: ClientConnection) -> None:
         timestamp = captured_ms * (AUDIO_CLOCK_RATE // 1000)
-        data = encode_audio(self.number, self.frame, captured_ms, is_extra=is_extra)
+        data = encode_audio(self.number, self.frame, captured_ms, is_extra=is_extra, sent_us=sent_us)
         payload = data
         if self._in_red:
             previous, self._previous = self._previous, (timestamp, data)

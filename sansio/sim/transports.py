@@ -39,12 +39,15 @@ class Transports:
 
     # Input
 
-    def handle_datagrams(self, now: float, batch: Sequence[tuple[Address, Address, bytes]]) -> None:
-        """(local, remote, data) each."""
+    def handle_datagrams(
+        self, now: float, batch: Sequence[tuple[Address, Address, bytes]], arrivals: Sequence[float] = ()
+    ) -> None:
+        """(local, remote, data) each, and when each came if not now."""
         for connection in self:
-            own = [one for one in batch if one[0] == connection.address]
+            own = [index for index, one in enumerate(batch) if one[0] == connection.address]
             if own:
-                connection.endpoint.handle_datagrams(now, own)
+                came = [arrivals[index] for index in own] if arrivals else ()
+                connection.endpoint.handle_datagrams(now, [batch[index] for index in own], came)
 
     def handle_timeout(self, now: float) -> None:
         for connection in self:

@@ -64,9 +64,9 @@ def watched() -> tuple[Camera, VideoSink]:
     st.builds(
         Stamp,
         st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(0, 255),
-        st.integers(0, 255), st.integers(0, 255), st.integers(0, 255),
+        st.integers(0, 255), st.integers(0, 255), st.integers(0, 255), st.integers(0, 2**64 - 1),
     ),
-    st.integers(18, 1000),
+    st.integers(26, 1000),
 )  # fmt: skip
 def test_stamps_come_back_and_any_changed_byte_shows(stamp: Stamp, size: int) -> None:
     data = stamped(stamp, size)
