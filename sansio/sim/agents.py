@@ -33,7 +33,7 @@ from .dice import Dice
 
 API_KEY, API_SECRET, WALL = "sim-key", "a secret of the simulation, long enough", 1_700_000_000.0
 NAMES = ("", "a", "b")
-SWEEP_S = 0.5
+SWEEP_S = 1.0
 ARRIVAL_S = 10.0
 """In which workers come."""
 QUIET_S = 60.0
