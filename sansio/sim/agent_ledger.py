@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from ..config import AgentsConfig
 from ..events import Event, JobAssigned, JobEnded, JobRestarted
 from ..ids import SessionId
-from ..wire import agent
+from ..wire import agent, agent_dispatch
 from .agent_books import SLACK_S, Books, Entry, Kind, Seat
 
 if TYPE_CHECKING:
@@ -118,9 +118,12 @@ class Ledger(Books):
         if reason in SENT_AWAY:
             entry.was_sent_away = True
 
-    def dispatch_deleted(self, dispatch_id: str) -> None:
+    def dispatch_deleted(self, dispatch: agent_dispatch.AgentDispatch) -> None:
+        for job in dispatch.state.jobs:
+            if job.state.status in (JobStatus.JS_PENDING, JobStatus.JS_RUNNING):
+                self._learn_message(job)
         for entry in self.live.values():
-            if entry.dispatch_id == dispatch_id:
+            if entry.dispatch_id == dispatch.id:
                 entry.orphaned_at = self.now
 
     def room_ended(self, room_sid: str) -> None:
@@ -196,9 +199,7 @@ class Ledger(Books):
         return entry if entry.holder == seat.session else None
 
     def _offered(self, seat: Seat, job: agent.Job) -> None:
-        entry = self.learn(
-            Entry(job.id, (job.agent_name, job.type), job.room.sid, job.dispatch_id, job.participant.identity)
-        )
+        entry = self._learn_message(job)
         self.num_offers += 1
         if entry.offered_to is not None or entry.was_assigned or entry.ended_at is not None:
             self.fail(f"{job.id} is offered while another has it, or after its end")
@@ -242,6 +243,10 @@ class Ledger(Books):
         entry.offered_to = None
 
     # Private: jobs
+
+    def _learn_message(self, job: agent.Job) -> Entry:
+        kind = (job.agent_name, job.type)
+        return self.learn(Entry(job.id, kind, job.room.sid, job.dispatch_id, job.participant.identity))
 
     def _ended(self, event: JobEnded) -> None:
         kind = event.status, event.error

@@ -152,10 +152,8 @@ class AgentsWorld:
 
     def delete_dispatch(self, room: SimRoom, dispatch_id: str) -> None:
         del room.dispatches[dispatch_id]
-        for job in self.agents.jobs():
-            if job.wanted.dispatch_id == dispatch_id and not job.is_over:
-                self.ledger.learn_job(job)
-        self.ledger.dispatch_deleted(dispatch_id)
+        (known,) = self.agents.list_dispatches(room.sid, dispatch_id)
+        self.ledger.dispatch_deleted(known)
         self.agents.delete_dispatch(self.now, room.sid, dispatch_id)
         self._drain()
 
