@@ -118,6 +118,8 @@ class Agent:
                     self._check_liveness(now)
                 case Timer.CONSENT:
                     self._check_consent(now)
+            if self._state is AgentState.FAILED:
+                break  # the others that were due with it are cancelled too
         self._drain_connectivity(now)
 
     # Commands

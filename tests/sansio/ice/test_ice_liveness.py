@@ -58,6 +58,16 @@ def test_keepalives_nominate_again_only_when_controlling(role: Role) -> None:
 
 
 @both_roles
+def test_a_stall_that_makes_all_timers_due_at_once_fails_it_once(role: Role) -> None:
+    world, server, _ = connected(role)
+    server.agent.handle_timeout(world.now + 120.0)
+    assert server.agent.state in (DISCONNECTED, FAILED)
+    server.agent.handle_timeout(world.now + 240.0)
+    assert server.agent.state is FAILED
+    assert server.agent.poll_timeout() is None
+
+
+@both_roles
 def test_silence_disconnects_and_then_fails(role: Role) -> None:
     world, server, _ = connected(role)
     world.dead.add(B)
