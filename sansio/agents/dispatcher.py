@@ -175,7 +175,7 @@ class Dispatcher:
         if job.only_worker is None:
             worker = pool.draw(self._entropy, job.tried)
         else:
-            worker = None if job.num_offers or job.only_worker.slot < 0 else job.only_worker
+            worker = None if job.num_offers or not job.only_worker.is_registered else job.only_worker
         if worker is not None:
             self._offer(now, pool, job, worker)
         elif job.only_worker is not None or job.deadline <= now:

@@ -63,7 +63,7 @@ class Job:
     """One job."""
 
     __slots__ = (
-        "agent_identity", "agent_sid", "created_at", "deadline", "ended_at", "error", "has_left", "id", "is_dismissed",
+        "agent_identity", "agent_sid", "claim", "created_at", "deadline", "ended_at", "error", "has_left", "id", "is_dismissed",
         "is_forsaken", "is_overdue", "is_told", "issuer", "may_restart", "num_offers", "only_worker", "phase", "reason",
         "replaces", "reported", "restart", "started_at", "status", "tried", "updated_at", "wanted", "worker", "worker_id",
     )  # fmt: skip
@@ -101,6 +101,8 @@ class Job:
         """Turns of the workers that were asked."""
         self.worker: Worker | None = None
         """Who is asked or has it, while that worker's socket is there."""
+        self.claim: Worker | None = None
+        """Another connection that says it has the job, perhaps of the same worker."""
         self.worker_id = ""
         self.issuer = ""
         """API key of the worker that took it."""
@@ -133,7 +135,7 @@ class Job:
         self.status = status
         self.error = error
         self.ended_at = self.updated_at = now
-        self.worker = None
+        self.worker = self.claim = None
 
     def detach(self) -> None:
         """It is no longer its worker's."""

@@ -35,6 +35,8 @@ MAY_COME_BACK = frozenset({
 """Reasons of leaving after which a client joins again by itself."""
 SENT_AWAY = frozenset({"PARTICIPANT_REMOVED", "ROOM_DELETED", "ROOM_CLOSED", "SERVER_SHUTDOWN"})
 """Reasons of leaving that somebody wanted."""
+MAX_LOST = 10_000
+"""Lost jobs remembered, to end them where a worker still runs them."""
 MAX_STALE = 1000
 """Agents of failed jobs remembered of a room."""
 
@@ -71,13 +73,15 @@ class _Room:
 class Keeper:
     """Assigned jobs by id, by room, and by the sid of their agent there."""
 
-    __slots__ = ("_config", "_jobs", "_orders", "_present", "_rooms", "_timers")
+    __slots__ = ("_config", "_jobs", "_lost", "_orders", "_present", "_rooms", "_timers")
 
     def __init__(self, config: AgentsConfig) -> None:
         self._config = config
         self._jobs: dict[str, Job] = {}
         self._rooms: dict[str, _Room] = {}
         self._present: dict[str, Job] = {}
+        self._lost: dict[str, None] = {}
+        """Ids of jobs that were lost last."""
         self._timers: DeadlineHeap[tuple[Job, Watch]] = DeadlineHeap()
         self._orders: list[Order] = []
 
@@ -114,18 +118,22 @@ class Keeper:
         for job in list(worker.jobs.values()):
             job.worker = None
             self._set(job, Watch.REATTACH, now + self._config.reattach_grace)
+            if job.claim is not None and job.claim.is_registered:
+                self._reattach(now, job, job.claim)
         worker.jobs.clear()
 
     def migrate(self, now: float, worker: Worker, job_ids: Iterable[str]) -> int:
-        """A worker that came back names the jobs that it still runs. Those that went elsewhere since are ended there.
+        """A worker that came back names the jobs that it still runs. Those that were lost meanwhile are ended there.
         Returns how many are unknown."""
         unknown = 0
         for job_id in job_ids:
             job = self._jobs.get(job_id)
-            if job is None:
+            if job is None and job_id in self._lost:
+                self._orders.append(Terminate(worker, job_id))
+            elif job is None:
                 unknown += 1
             elif job.worker is not worker and not self._reattach(now, job, worker):
-                self._orders.append(Terminate(worker, job_id))
+                self._claim(job, worker)
         return unknown
 
     def dismiss(self, now: float, job: Job, reason: int = JobStateReason.JSR_UNSPECIFIED) -> None:
@@ -227,6 +235,9 @@ class Keeper:
             self._lose(now, job, "its agent and its worker are gone")
 
     def _lose(self, now: float, job: Job, error: str) -> None:
+        self._lost[job.id] = None
+        if len(self._lost) > MAX_LOST:
+            del self._lost[next(iter(self._lost))]
         may_restart = job.may_restart
         self._end(now, job, JobStatus.JS_FAILED, error)
         if may_restart:
@@ -265,6 +276,14 @@ class Keeper:
             job.is_told = False
             self._expect_report(now, job)
         return True
+
+    def _claim(self, job: Job, worker: Worker) -> None:
+        """The job has a worker, and another one names it. That may be the same worker, whose earlier socket is dead and has not
+        been missed yet: then it has the job once that socket goes. Anybody else is told that the job is not its own."""
+        if worker.key == job.key and worker.issuer == job.issuer:
+            job.claim = worker
+        else:
+            self._orders.append(Terminate(worker, job.id))
 
     def _expect_report(self, now: float, job: Job) -> None:
         """The agent has left for good: its worker is told, and asked how it ended."""

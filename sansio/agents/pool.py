@@ -74,6 +74,11 @@ class Worker:
         self.turn = 0
         self.slot = -1
 
+    @property
+    def is_registered(self) -> bool:
+        """Whether its socket is there."""
+        return self.slot >= 0
+
     def weight(self, target_load: float, max_offers: int) -> int:
         """How much it is wanted: 0 for not at all."""
         if self.status != agent.WorkerStatus.WS_AVAILABLE or len(self.offers) >= max_offers:

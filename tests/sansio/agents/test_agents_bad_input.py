@@ -98,10 +98,13 @@ def test_nobody_ends_the_job_of_another_worker() -> None:
 
 
 def test_nobody_takes_the_job_of_another_worker() -> None:
-    """Who claims it is told that it is not its own."""
+    """One of another kind that claims it is told that it is not its own; one of the same kind may be the same worker."""
     rig, good, odd = scene()
-    odd.migrate(good.jobs[0])
-    assert odd.terminated == good.jobs
+    stranger = rig.worker(agent_name="stranger")
+    for end in (odd, stranger):
+        end.migrate(good.jobs[0])
+        end.report(good.jobs[0], JobStatus.JS_FAILED)
+    assert (odd.terminated, stranger.terminated) == ([], good.jobs)
     assert is_undisturbed(rig, good)
 
 

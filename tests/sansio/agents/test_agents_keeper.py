@@ -304,6 +304,31 @@ def test_a_worker_that_comes_back_has_its_jobs_again() -> None:
     assert final(rig, job) == (JobStatus.JS_SUCCESS, "")
 
 
+def test_a_worker_may_come_back_before_its_dead_socket_is_missed() -> None:
+    rig, worker, job = running()
+    back = rig.worker()
+    back.migrate(job)
+    assert back.terminated == []
+    rig.run(60)
+    worker.drop()
+    rig.run(60)
+    assert is_live(rig, job)
+    assert rig.jobs()[0].state.worker_id == back.id
+    back.report(job, JobStatus.JS_SUCCESS)
+    assert final(rig, job) == (JobStatus.JS_SUCCESS, "")
+
+
+def test_a_claim_ends_with_its_socket() -> None:
+    rig, worker, job = running()
+    back = rig.worker()
+    back.migrate(job)
+    back.drop()
+    worker.drop()
+    rig.leave(f"agent-{job}")
+    rig.run(10)
+    assert final(rig, job) == (JobStatus.JS_FAILED, "its agent and its worker are gone")
+
+
 def test_it_may_tell_the_end_without_naming_the_job_first() -> None:
     rig, worker, job = running()
     worker.drop()
@@ -334,10 +359,9 @@ def test_a_worker_that_comes_back_too_late_is_told_that_the_job_went_on() -> Non
     rig.run(1)
     assert len(other.jobs) == 1
     back = rig.worker()
-    back.migrate(job, other.jobs[0], "AJ_unknown")
-    assert back.terminated == [other.jobs[0]]
-    assert rig.drops() == {DropReason.JOB_UNKNOWN: 2}
-    back.report(other.jobs[0], JobStatus.JS_FAILED)
+    back.migrate(job, "AJ_unknown")
+    assert back.terminated == [job]
+    assert rig.drops() == {DropReason.JOB_UNKNOWN: 1}
     assert is_live(rig, other.jobs[0])
 
 
