@@ -1,4 +1,4 @@
-"""The command line: `atrium dev`, `serve`, `token`, `generate-keys`.
+"""The command line: `atrium dev`, `serve`, `token`, `generate-keys`, `load-test`.
 
 Flags and environment variables are LiveKit's where it has them.
 """
@@ -29,6 +29,7 @@ from sansio.ids import mint as mint_id
 from . import demo, logs
 from .app import Running, StartError, serve
 from .config import DEV_KEYS, ConfigError, ServerConfig, Setting, load
+from .load.flags import flags as load_test_flags
 from .values import parse_keys, to_duration
 
 try:
@@ -193,6 +194,28 @@ def generate_keys() -> None:
     """Print a new API key and its secret."""
     click.echo(f"API Key:  {mint_id('API', os.urandom)}")
     click.echo(f"API Secret:  {base62(os.urandom)}")
+
+
+@main.command("load-test")
+@click.argument("url")
+@load_test_flags
+@click.option("--keys", envvar="LIVEKIT_KEYS", metavar='"KEY: SECRET"', help="Key that signs tokens.")
+@click.option("--api-key", envvar="LIVEKIT_API_KEY", hidden=True)
+@click.option("--api-secret", envvar="LIVEKIT_API_SECRET", hidden=True)
+def load_test(url: str, keys: str | None, api_key: str | None, api_secret: str | None, **flags: Any) -> None:
+    """Load a server with simulated people, and print what reaches them."""
+    from .load import command  # needs the whole simulator, which a server does not
+    from .load.target import LoadError
+
+    given = keys or (api_key and api_secret)
+    key = _signing_key(keys, None, api_key, api_secret) if given else None
+    _raise_file_limit()
+    try:
+        said = command.Flags(**flags)
+        code = command.run(command.make_plan(url, key, next(iter(DEV_KEYS.items())), said), said.json_file)
+    except LoadError as error:
+        raise Fatal(str(error)) from error
+    sys.exit(code)
 
 
 def parse_grant(text: str) -> tuple[str, object]:

@@ -33,6 +33,8 @@ AUDIO_FRAME_S = 0.020
 _MAGIC = b"\xa7\x15"
 _STAMP = Struct("!2sIIIBBBBQ")
 _MAX_BODY_BYTES = 1100
+_MOST_BEFORE_BYTES = 32
+"""Of payload descriptor and frame header before a stamp, and the magic itself."""
 _OPUS_TOC = b"\xfc"  # CELT, 20 ms, full band, stereo (RFC 6716 §3.1)
 _HISTORY = 1024
 _EXTRA = 0x01
@@ -84,6 +86,17 @@ def read_stamp(data: bytes, offset: int) -> Stamp | None:
         return None
     stamp = Stamp(*_STAMP.unpack_from(data, offset)[1:])
     return stamp if stamped(stamp, len(data) - offset) == data[offset:] else None
+
+
+def find_stamp(data: bytes) -> Stamp | None:
+    """The stamp of an RTP payload of any kind, whatever stands before it; None if there is none."""
+    offset = data.find(_MAGIC, 0, _MOST_BEFORE_BYTES)
+    while offset >= 0:
+        stamp = read_stamp(data, offset)
+        if stamp is not None:
+            return stamp
+        offset = data.find(_MAGIC, offset + 1, _MOST_BEFORE_BYTES)
+    return None
 
 
 def is_stamped(data: bytes, offset: int) -> bool:
@@ -243,6 +256,11 @@ class RtpSender:
             marker=marker,
             extension=encode_extensions(elements),
         )
+
+    @property
+    def sent(self) -> int:
+        """Packets so far, without those that were sent again."""
+        return self._packets
 
     def report(self, ntp_timestamp: int, timestamp: int) -> SenderReport | None:
         """A sender report for a moment whose timestamp (from the source's start) is known; None before anything was sent."""

@@ -42,7 +42,7 @@ TYPES_ONLY = {"google.protobuf.message.Message", "google.protobuf.empty_pb2.Empt
 
 FORBIDDEN_CALLS = {"open", "input", "print", "exec", "eval", "compile", "__import__", "breakpoint"}
 
-PUBLIC_PACKAGES = {"sansio", "sansio.auth", "sansio.events", "sansio.ids"}
+PUBLIC_PACKAGES = {"sansio", "sansio.auth", "sansio.events", "sansio.ids", "sansio.load"}
 """What the driver may import of the core."""
 
 CORE = imports("sansio")
@@ -106,12 +106,24 @@ def test_driver_takes_public_names_of_the_core_only() -> None:
     assert found == []
 
 
-def test_nothing_imports_the_simulator_but_itself() -> None:
+def test_nothing_imports_the_simulator_but_itself_and_the_load_test() -> None:
     everything = CORE + imports("trio_server")
     found = [
         str(each)
         for each in everything
-        if is_inside(each.target, "sansio.sim") and not is_inside(each.importer, "sansio.sim")
+        if is_inside(each.target, "sansio.sim")
+        and not any(is_inside(each.importer, one) for one in ("sansio.sim", "sansio.load"))
+    ]
+    assert found == []
+
+
+def test_nothing_imports_the_load_test_but_its_driver() -> None:
+    everything = CORE + imports("trio_server")
+    found = [
+        str(each)
+        for each in everything
+        if is_inside(each.target, "sansio.load")
+        and not any(is_inside(each.importer, one) for one in ("sansio.load", "trio_server.load"))
     ]
     assert found == []
 
