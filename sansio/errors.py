@@ -123,4 +123,5 @@ class DropReason(Enum):
     OUTBOX_FULL = "outbox full"
     # Driver
     SOCKET_FULL = "socket full"
+    RECEIVE_QUEUE_FULL = "receive queue full"
     UNREACHABLE = "destination unreachable"

@@ -22,6 +22,7 @@ import trio
 from sansio import Address, Node
 
 from . import logs
+from .batch import choose as choose_sockets
 from .config import ServerConfig
 from .connection import http_config, listen, serve_connections
 from .engine import Core, Engine
@@ -187,5 +188,6 @@ def _say_started(config: ServerConfig, running: Running) -> None:
         bindAddresses=list(config.bind_addresses) or ["all"],
         portUDP=running.udp_port,
         media=sorted({each.advertise for each in running.media}),
+        sockets=choose_sockets().name,
         version=config.core.version,
     )

@@ -1,25 +1,36 @@
 """Datagrams in and out of one socket, many per wake-up, behind one interface.
 
 `PlainSocket` uses a system call per datagram. `SegmentingSocket` gives the kernel a whole run of equal datagrams at once
-(Linux UDP_SEGMENT, udp(7)), which costs a sixth for a key frame of thirty packets. Neither ever waits: receiving stops when
-the socket has no more, sending drops when the socket takes no more.
+(Linux UDP_SEGMENT, udp(7)), which costs a sixth for a key frame of thirty packets. `NativeSocket` does the same for up to 64
+runs at once, and receives as many datagrams, through the compiled `native/udp` where that was built. None ever waits:
+receiving stops when the socket has no more, sending drops when the socket takes no more. `ATRIUM_UDP=python` in the environment
+keeps the compiled one out, `ATRIUM_UDP=native` insists on it.
 
 Linux stamps each datagram as it comes in (SO_TIMESTAMPNS, socket(7)). So those that waited while the process was busy keep
 the gaps between them, by which senders judge the path; without, a probe for bandwidth that was read at one go would look
 infinitely fast, and a pause of ours like a queue in the network.
+
+What comes while the socket's receive queue is full is lost. Linux counts it per socket, and the counter is read now and then
+(SO_MEMINFO: the number that SO_RXQ_OVFL would add to each datagram, at no cost for each).
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 import sys
 import time
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sansio import Address, DropReason, Run
+
+if TYPE_CHECKING:
+    from ._udp import BatchSocket
 
 RECEIVE_BYTES = 2048
 """Room for one datagram. What peers send fits an Ethernet frame; anything longer is cut and fails authentication."""
@@ -31,6 +42,11 @@ SO_TIMESTAMPNS = 35
 """Socket option of Linux, and the type of the control message with it: a `struct timespec` of the wall clock."""
 MAX_AGE = 5.0
 """Seconds that a datagram may have waited. Beyond that the wall clock was set meanwhile, and the age is not known."""
+
+SO_MEMINFO = 55
+"""Socket option of Linux: numbers of 32 bits about the socket's memory."""
+_MEMINFO = struct.Struct("@9I")
+_MEMINFO_DROPS = 8
 
 _TIMESPEC = struct.Struct("@ll")
 _CONTROL_BYTES = 64
@@ -49,6 +65,9 @@ class DatagramSocket(Protocol):
     def send(self, arena: memoryview, runs: Sequence[Run]) -> dict[DropReason, int]:
         """Send these runs; returns what had to be dropped, usually nothing."""
 
+    def poll_lost(self) -> int:
+        """How many datagrams were lost since the last call because nobody read them in time."""
+
     def fileno(self) -> int: ...
     def close(self) -> None: ...
 
@@ -61,6 +80,7 @@ class PlainSocket:
         self._socket = sock
         self._is_v6 = sock.family == socket.AF_INET6
         self._is_stamped = _ask_for_stamps(sock)
+        self._lost = 0
         self.local: Address = sock.getsockname()[:2]
 
     def receive(self, limit: int) -> tuple[list[tuple[Address, Address, bytes]], list[float]]:
@@ -88,6 +108,10 @@ class PlainSocket:
                 except OSError as error:
                     _count(drops, error, 1)
         return drops
+
+    def poll_lost(self) -> int:
+        before, self._lost = self._lost, _lost(self._socket)
+        return (self._lost - before) & 0xFFFFFFFF
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -119,13 +143,73 @@ class SegmentingSocket(PlainSocket):
         return drops
 
 
+class NativeSocket(PlainSocket):
+    """Many runs, and many datagrams that came in, with one system call."""
+
+    def __init__(self, sock: socket.socket, make: Callable[[int, Address, bool], BatchSocket]) -> None:
+        super().__init__(sock)
+        self._batches = make(sock.fileno(), self.local, True)
+
+    def receive(self, limit: int) -> tuple[list[tuple[Address, Address, bytes]], list[float]]:
+        batch, ages = self._batches.receive(limit)
+        return batch, ages if self._is_stamped else []
+
+    def send(self, arena: memoryview, runs: Sequence[Run]) -> dict[DropReason, int]:
+        full, unreachable = self._batches.send(arena, runs)
+        drops = {}
+        if full:
+            drops[DropReason.SOCKET_FULL] = full
+        if unreachable:
+            drops[DropReason.UNREACHABLE] = unreachable
+        return drops
+
+    def close(self) -> None:
+        self._batches.close()
+        super().close()
+
+
+class SocketChoice(NamedTuple):
+    """What `choose` settled on."""
+
+    name: str
+    """`native` or `python`."""
+    reason: str
+    """Why, for people."""
+    wrap: Callable[[socket.socket], DatagramSocket]
+    by_local: Callable[[Sequence[Run]], Iterable[tuple[Address, Sequence[Run]]]]
+    """Neighbouring runs from the same address together, in order."""
+
+
+def choose(wanted: str | None = None) -> SocketChoice:
+    """The kind of that name; without one what the environment names, or else the best there is. Raises OSError if the one
+    asked for is not here."""
+    if wanted is None:
+        wanted = os.environ.get("ATRIUM_UDP", "")
+    if wanted == "python":
+        return SocketChoice("python", "asked for", wrap, by_local)
+    try:
+        from ._udp import BatchSocket
+        from ._udp import by_local as native_by_local
+    except ImportError as error:
+        if wanted == "native":
+            raise OSError(errno.ENOSYS, f"native sockets are not here: {error}") from error
+        return SocketChoice("python", f"native sockets are not here: {error}", wrap, by_local)
+    reason = "asked for" if wanted == "native" else "it is installed"
+    return SocketChoice("native", reason, lambda sock: NativeSocket(sock, BatchSocket), native_by_local)
+
+
 def wrap(sock: socket.socket) -> DatagramSocket:
-    """The best class for this socket."""
+    """The best class for this socket without the compiled one."""
     try:
         sock.getsockopt(socket.SOL_UDP, UDP_SEGMENT)
     except (OSError, AttributeError):  # an older Linux, or another system
         return PlainSocket(sock)
     return SegmentingSocket(sock)
+
+
+def by_local(runs: Sequence[Run]) -> Iterable[tuple[Address, Sequence[Run]]]:
+    """Neighbouring runs from the same address together, in order."""
+    return ((local, list(group)) for local, group in groupby(runs, itemgetter(0)))
 
 
 def _ask_for_stamps(sock: socket.socket) -> bool:
@@ -136,6 +220,17 @@ def _ask_for_stamps(sock: socket.socket) -> bool:
     except OSError:
         return False
     return True
+
+
+def _lost(sock: socket.socket) -> int:
+    """The system's counter of datagrams that were lost on their way into the socket; it goes round at 32 bits."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        numbers = sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size)
+    except OSError:  # before Linux 4.12
+        return 0
+    return int(_MEMINFO.unpack(numbers)[_MEMINFO_DROPS]) if len(numbers) == _MEMINFO.size else 0
 
 
 def _stamp(control: list[tuple[int, int, bytes]]) -> float:

@@ -16,7 +16,7 @@ import trio
 
 from sansio import Address, Batch, DropReason, Run
 
-from .batch import DatagramSocket, wrap
+from .batch import DatagramSocket, SocketChoice, by_local, choose
 
 log = structlog.get_logger("atrium.udp")
 
@@ -43,8 +43,13 @@ class Receiver(Protocol):
 class UdpSockets:
     """All UDP sockets of the server; routes what is sent by its local address."""
 
-    def __init__(self, sockets: Iterable[DatagramSocket]) -> None:
+    def __init__(
+        self,
+        sockets: Iterable[DatagramSocket],
+        group: Callable[[Sequence[Run]], Iterable[tuple[Address, Sequence[Run]]]] = by_local,
+    ) -> None:
         self._sockets = {each.local: each for each in sockets}
+        self._by_local = group
         self._drops: dict[DropReason, int] = {}
 
     @property
@@ -56,11 +61,14 @@ class UdpSockets:
         if len(self._sockets) == 1 or len(batch.runs) == 1:
             self._send_from(batch.runs[0].local if batch.runs else ("", 0), arena, batch.runs)
             return
-        for local, runs in _by_local(batch.runs):
+        for local, runs in self._by_local(batch.runs):
             self._send_from(local, arena, runs)
 
     def poll_drops(self) -> dict[DropReason, int]:
         """Datagrams dropped by reason since the last call."""
+        lost = sum(each.poll_lost() for each in self._sockets.values())
+        if lost:
+            self._count({DropReason.RECEIVE_QUEUE_FULL: lost})
         drops, self._drops = self._drops, {}
         return drops
 
@@ -98,18 +106,10 @@ async def _read(
             take(batch, ages)
 
 
-def _by_local(runs: Sequence[Run]) -> Iterable[tuple[Address, Sequence[Run]]]:
-    """Neighbouring runs from the same address together, in order."""
-    start = 0
-    for at in range(1, len(runs) + 1):
-        if at == len(runs) or runs[at].local != runs[start].local:
-            yield runs[start].local, runs[start:at]
-            start = at
-
-
-def open_sockets(addresses: Sequence[str], ports: Sequence[int]) -> UdpSockets:
+def open_sockets(addresses: Sequence[str], ports: Sequence[int], *, choice: SocketChoice | None = None) -> UdpSockets:
     """Bind all addresses on the first of `ports` that is free on each; port 0 picks any. Addresses that the host does
     not have are left out with a warning, unless none remains (OSError). Raises PortInUse."""
+    choice = choice or choose()
     for port in ports if 0 not in ports else [0] * 16:
         try:
             bound = _bind_all(addresses, port)
@@ -117,7 +117,7 @@ def open_sockets(addresses: Sequence[str], ports: Sequence[int]) -> UdpSockets:
             if error.errno != errno.EADDRINUSE:
                 raise
             continue
-        return UdpSockets(wrap(sock) for sock in bound)
+        return UdpSockets(map(choice.wrap, bound), choice.by_local)
     raise PortInUse(ports[0])
 
 

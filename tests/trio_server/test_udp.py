@@ -14,11 +14,20 @@ import trio
 
 from sansio.errors import DropReason
 from sansio.outputs import Address, Batch, Run, Transmit
-from trio_server.batch import PlainSocket, SegmentingSocket, wrap
+from trio_server.batch import PlainSocket, SegmentingSocket, SocketChoice, choose, wrap
 from trio_server.udp import BATCH, PortInUse, UdpSockets, open_sockets
 
 pytestmark = pytest.mark.net
 LOOPBACK = ("127.0.0.1", 0)
+
+
+@pytest.fixture(params=["python", "native"])
+def choice(request: pytest.FixtureRequest) -> SocketChoice:
+    """Each kind of socket that is here."""
+    try:
+        return choose(request.param)
+    except OSError as error:
+        pytest.skip(str(error))
 
 
 class Collector:
@@ -48,8 +57,8 @@ async def until(collector: Collector, count: int) -> None:
             await trio.sleep(0.01)
 
 
-async def test_datagrams_arrive_in_order_and_in_batches() -> None:
-    udp, collector = open_sockets(["127.0.0.1"], [0]), Collector()
+async def test_datagrams_arrive_in_order_and_in_batches(choice: SocketChoice) -> None:
+    udp, collector = open_sockets(["127.0.0.1"], [0], choice=choice), Collector()
     local = udp.addresses[0]
     with peer() as other:
         for number in range(BATCH + 10):
@@ -66,8 +75,8 @@ async def test_datagrams_arrive_in_order_and_in_batches() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the stamps are Linux's")
-def test_datagrams_that_waited_have_an_age() -> None:
-    udp = open_sockets(["127.0.0.1"], [0])
+def test_datagrams_that_waited_have_an_age(choice: SocketChoice) -> None:
+    udp = open_sockets(["127.0.0.1"], [0], choice=choice)
     (each,) = udp._sockets.values()
     with peer() as other:
         other.sendto(b"warm-up", each.local)
@@ -83,7 +92,7 @@ def test_datagrams_that_waited_have_an_age() -> None:
 
 
 def test_an_age_is_not_known_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    udp = open_sockets(["127.0.0.1"], [0])
+    udp = open_sockets(["127.0.0.1"], [0], choice=choose("python"))  # the other reads a clock that cannot be set here
     (each,) = udp._sockets.values()
     for wall in (time.time() - 3600, time.time() + 3600):
         each.send(memoryview(b"me"), [Run(each.local, each.local, 0, 2, 2)])
@@ -93,17 +102,17 @@ def test_an_age_is_not_known_after_the_clock_was_set(monkeypatch: pytest.MonkeyP
     udp.close()
 
 
-def test_without_stamps_there_are_no_ages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_stamps_there_are_no_ages(monkeypatch: pytest.MonkeyPatch, choice: SocketChoice) -> None:
     monkeypatch.setattr(sys, "platform", "sunos5")
-    udp = open_sockets(["127.0.0.1"], [0])
+    udp = open_sockets(["127.0.0.1"], [0], choice=choice)
     (each,) = udp._sockets.values()
     each.send(memoryview(b"me"), [Run(each.local, each.local, 0, 2, 2)])
     assert each.receive(10) == ([(each.local, each.local, b"me")], [])
     udp.close()
 
 
-async def test_a_batch_leaves_by_the_socket_it_names() -> None:
-    udp = open_sockets(["127.0.0.1", "127.0.0.2"], [0])
+async def test_a_batch_leaves_by_the_socket_it_names(choice: SocketChoice) -> None:
+    udp = open_sockets(["127.0.0.1", "127.0.0.2"], [0], choice=choice)
     first, second = udp.addresses
     assert first[1] == second[1]
     with peer() as other:
@@ -142,8 +151,8 @@ class NoSegments(socket.socket):
         raise OSError(errno.EIO, "no offload")
 
 
-async def test_what_cannot_leave_is_counted() -> None:
-    udp = open_sockets(["127.0.0.1"], [0])
+async def test_what_cannot_leave_is_counted(choice: SocketChoice) -> None:
+    udp = open_sockets(["127.0.0.1"], [0], choice=choice)
     local = udp.addresses[0]
     nowhere = ("127.0.0.9", 1)
     udp.send(Batch.of([Transmit(local, ("127.0.0.1", 9), bytes(70_000))]))
@@ -181,11 +190,11 @@ def test_sockets_that_cannot_segment_are_plain() -> None:
         assert isinstance(wrap(new), PlainSocket)
 
 
-def test_ipv6_addresses_are_pairs() -> None:
+def test_ipv6_addresses_are_pairs(choice: SocketChoice) -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6")
     try:
-        udp = open_sockets(["::1"], [0])
+        udp = open_sockets(["::1"], [0], choice=choice)
     except OSError:
         pytest.skip("no IPv6 loopback")
     assert udp.addresses[0][0] == "::1"
@@ -194,13 +203,13 @@ def test_ipv6_addresses_are_pairs() -> None:
     udp.close()
 
 
-def test_the_first_free_port_of_a_range_is_taken() -> None:
+def test_the_first_free_port_of_a_range_is_taken(choice: SocketChoice) -> None:
     with peer() as other:
         taken = other.getsockname()[1]
         with pytest.raises(PortInUse) as caught:
-            open_sockets(["127.0.0.1"], [taken])
+            open_sockets(["127.0.0.1"], [taken], choice=choice)
         assert caught.value.port == taken
-        udp = open_sockets(["127.0.0.1"], [taken, 0])
+        udp = open_sockets(["127.0.0.1"], [taken, 0], choice=choice)
         udp.close()
 
 
