@@ -79,8 +79,9 @@ impl Context {
             Key::Ring(key) => {
                 let nonce = ring::aead::Nonce::assume_unique_for_key(nonce);
                 body.copy_from_slice(payload);
-                let made =
-                    key.seal_in_place_separate_tag(nonce, ring::aead::Aad::from(&*header), body).expect("lengths that fit");
+                let made = key
+                    .seal_in_place_separate_tag(nonce, ring::aead::Aad::from(&*header), body)
+                    .expect("lengths that fit");
                 tag.copy_from_slice(made.as_ref());
             }
         }
@@ -119,7 +120,8 @@ mod tests {
     use super::*;
 
     /// RFC 7714, section 16.1.1.
-    const VECTOR: &str = "8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf\
+    const VECTOR: &str =
+        "8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf\
                           8833899d7f27beb16a9152cf765ee4390cce";
     const PLAIN: &[u8] = b"Gallia est omnis divisa in partes tres";
 

@@ -56,7 +56,10 @@ pub fn head(arguments: &Arguments) {
     if !arguments.is_json {
         let sinks = if arguments.is_read { "read by another thread" } else { "never read" };
         println!("us of CPU per forwarded packet, {}, sockets {sinks}", arguments.cipher.name());
-        println!("{:>6}{:>13}{:>7}  {:10}{:>9}{:>9}{:>9}", "bytes", "subscribers", "frame", "", "all", "user", "system");
+        println!(
+            "{:>6}{:>13}{:>7}  {:10}{:>9}{:>9}{:>9}",
+            "bytes", "subscribers", "frame", "", "all", "user", "system"
+        );
     }
 }
 

@@ -61,7 +61,12 @@ pub fn send(socket: &UdpSocket, arena: &[u8], messages: &[Message]) {
     while sent < count {
         // SAFETY: headers from `sent` to `count` are filled, and all that they point to lives to the end of this function.
         let result = unsafe {
-            libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr().add(sent), (count - sent) as u32, libc::MSG_DONTWAIT)
+            libc::sendmmsg(
+                socket.as_raw_fd(),
+                headers.as_mut_ptr().add(sent),
+                (count - sent) as u32,
+                libc::MSG_DONTWAIT,
+            )
         };
         sent += result.max(1) as usize;
     }
