@@ -172,7 +172,7 @@ async def main(http_port: int = 7880, udp_port: int = 7882) -> None:
     udp, driver = await loop.create_datagram_endpoint(lambda: Driver(config), local_addr=("127.0.0.1", udp_port))
     app = web.Application(client_max_size=config.limit.max_body_size, middlewares=[allow_any_origin])
     app.router.add_route("*", "/{path:.*}", driver.serve)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", http_port).start()
     print(f"ws://127.0.0.1:{http_port}", flush=True)
