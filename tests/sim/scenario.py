@@ -147,3 +147,14 @@ class Call:
             video=sum(sink.frames for sink in sinks if sink.kind == "video"),
             audio=sum(sink.frames for sink in sinks if sink.kind == "audio"),
         )
+
+
+def complaint(seed: int) -> str:
+    """What is wrong with a seed; nothing if all is well."""
+    try:
+        first, second = Call(seed).run(), Call(seed).run()
+    except AssertionError as failed:
+        return str(failed) or f"seed {seed} fails"
+    if first != second:
+        return f"seed {seed} is not repeated"
+    return "" if first.messages and first.audio and first.video else f"seed {seed}: nothing was said or shown"
