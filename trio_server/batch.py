@@ -22,9 +22,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sansio import Address, DropReason, Run
@@ -176,8 +174,6 @@ class SocketChoice(NamedTuple):
     reason: str
     """Why, for people."""
     wrap: Callable[[socket.socket], DatagramSocket]
-    by_local: Callable[[Sequence[Run]], Iterable[tuple[Address, Sequence[Run]]]]
-    """Neighbouring runs from the same address together, in order."""
 
 
 def choose(wanted: str | None = None) -> SocketChoice:
@@ -186,16 +182,15 @@ def choose(wanted: str | None = None) -> SocketChoice:
     if wanted is None:
         wanted = os.environ.get("ATRIUM_UDP", "")
     if wanted == "python":
-        return SocketChoice("python", "asked for", wrap, by_local)
+        return SocketChoice("python", "asked for", wrap)
     try:
         from ._udp import BatchSocket
-        from ._udp import by_local as native_by_local
     except ImportError as error:
         if wanted == "native":
             raise OSError(errno.ENOSYS, f"native sockets are not here: {error}") from error
-        return SocketChoice("python", f"native sockets are not here: {error}", wrap, by_local)
+        return SocketChoice("python", f"native sockets are not here: {error}", wrap)
     reason = "asked for" if wanted == "native" else "it is installed"
-    return SocketChoice("native", reason, lambda sock: NativeSocket(sock, BatchSocket), native_by_local)
+    return SocketChoice("native", reason, lambda sock: NativeSocket(sock, BatchSocket))
 
 
 def wrap(sock: socket.socket) -> DatagramSocket:
@@ -205,11 +200,6 @@ def wrap(sock: socket.socket) -> DatagramSocket:
     except (OSError, AttributeError):  # an older Linux, or another system
         return PlainSocket(sock)
     return SegmentingSocket(sock)
-
-
-def by_local(runs: Sequence[Run]) -> Iterable[tuple[Address, Sequence[Run]]]:
-    """Neighbouring runs from the same address together, in order."""
-    return ((local, list(group)) for local, group in groupby(runs, itemgetter(0)))
 
 
 def _ask_for_stamps(sock: socket.socket) -> bool:

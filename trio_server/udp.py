@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Protocol
 
 import structlog
@@ -16,7 +18,7 @@ import trio
 
 from sansio import Address, Batch, DropReason, Run
 
-from .batch import DatagramSocket, SocketChoice, by_local, choose
+from .batch import DatagramSocket, SocketChoice, choose
 
 log = structlog.get_logger("atrium.udp")
 
@@ -43,13 +45,8 @@ class Receiver(Protocol):
 class UdpSockets:
     """All UDP sockets of the server; routes what is sent by its local address."""
 
-    def __init__(
-        self,
-        sockets: Iterable[DatagramSocket],
-        group: Callable[[Sequence[Run]], Iterable[tuple[Address, Sequence[Run]]]] = by_local,
-    ) -> None:
+    def __init__(self, sockets: Iterable[DatagramSocket]) -> None:
         self._sockets = {each.local: each for each in sockets}
-        self._by_local = group
         self._drops: dict[DropReason, int] = {}
 
     @property
@@ -61,8 +58,8 @@ class UdpSockets:
         if len(self._sockets) == 1 or len(batch.runs) == 1:
             self._send_from(batch.runs[0].local if batch.runs else ("", 0), arena, batch.runs)
             return
-        for local, runs in self._by_local(batch.runs):
-            self._send_from(local, arena, runs)
+        for local, runs in groupby(batch.runs, itemgetter(0)):  # neighbours together, in order
+            self._send_from(local, arena, list(runs))
 
     def poll_drops(self) -> dict[DropReason, int]:
         """Datagrams dropped by reason since the last call."""
@@ -117,7 +114,7 @@ def open_sockets(addresses: Sequence[str], ports: Sequence[int], *, choice: Sock
             if error.errno != errno.EADDRINUSE:
                 raise
             continue
-        return UdpSockets(map(choice.wrap, bound), choice.by_local)
+        return UdpSockets(map(choice.wrap, bound))
     raise PortInUse(ports[0])
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sansio.errors import DropReason
 from sansio.outputs import Address, Run
-from trio_server.batch import DatagramSocket, NativeSocket, PlainSocket, SegmentingSocket, by_local, choose
+from trio_server.batch import DatagramSocket, NativeSocket, PlainSocket, SegmentingSocket, choose
 
 pytestmark = pytest.mark.net
 SINKS = 3
@@ -154,17 +154,6 @@ def test_what_was_not_read_in_time_is_counted(kind: Maker, sinks: list[socket.so
     assert inlet.poll_lost() == 20 - arrived
     assert inlet.poll_lost() == 0
     inlet.close()
-
-
-def test_neighbours_from_one_address_are_grouped() -> None:
-    first, second = ("127.0.0.1", 1), ("127.0.0.1", 2)
-    runs = [Run(local, NOWHERE, 0, 1, 1) for local in (first, ("127.0.0.1", 1), second, first)]
-    expected = [(first, runs[:2]), (second, runs[2:3]), (first, runs[3:])]
-    assert list(by_local(runs)) == expected
-    assert list(by_local([])) == []
-    native(bound()).close()
-    assert list(choose("native").by_local(runs)) == expected
-    assert list(choose("native").by_local([])) == []
 
 
 def test_the_choice_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:

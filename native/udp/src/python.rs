@@ -176,27 +176,11 @@ fn contents(arena: &PyBuffer<u8>) -> PyResult<&[u8]> {
     Ok(unsafe { std::slice::from_raw_parts(arena.buf_ptr().cast(), arena.len_bytes()) })
 }
 
-/// Neighbouring runs from the same local address together, in order.
-#[pyfunction]
-fn by_local<'py>(runs: Bound<'py, PyAny>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyList>)>> {
-    let mut groups: Vec<(Bound<PyAny>, Bound<PyList>)> = Vec::new();
-    for run in runs.try_iter()? {
-        let run = run?.cast_into::<PyTuple>()?;
-        let local = run.get_item(0)?;
-        match groups.last() {
-            Some((last, group)) if last.is(&local) || last.eq(&local)? => group.append(run)?,
-            _ => groups.push((local, PyList::new(runs.py(), [run])?)),
-        }
-    }
-    Ok(groups)
-}
-
 fn guarded<T>(work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(PyRuntimeError::new_err("a defect in native/udp")))
 }
 
 #[pymodule]
 fn _udp(module: &Bound<PyModule>) -> PyResult<()> {
-    module.add_class::<BatchSocket>()?;
-    module.add_function(wrap_pyfunction!(by_local, module)?)
+    module.add_class::<BatchSocket>()
 }
