@@ -181,6 +181,8 @@ class Session:
             header = parse_header(plain)
             extensions = parse_extensions(plain, header)
         except RtpError:
+            # Its context counts all the same, or they would grow without end.
+            self.srtp.note_inbound(int.from_bytes(plain[8:12], "big"), self._ssrcs)
             self._drop(DropReason.RTP_MALFORMED)
             return
         if self.transport_cc_id:

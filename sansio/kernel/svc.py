@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .receive import Stream
 
 _MAX_DECISIONS: Final = 256
+_MAX_DESCRIPTOR_BYTES: Final = 255
+"""What a header extension holds; one that grows beyond goes on as it came."""
 _REMINDER: Final = 0.5  # s between two requests for a key frame
 
 
@@ -127,6 +129,8 @@ class SvcMode:
         if raw is None:
             targets = info.structure.decode_targets
             raw = dependency_descriptor.rewrite(info.raw, info.descriptor, info.frame, mask, targets)
+            if len(raw) > _MAX_DESCRIPTOR_BYTES:
+                raw = info.raw
             info.rewritten[mask] = raw
         return {**passed, self._source_id: raw}
 
@@ -217,7 +221,7 @@ class DescriptorSelector:
             for chain in chains:
                 self._broken[chain] = True
         for memory in (self._decisions, self._expected):
-            if len(memory) > _MAX_DECISIONS:
+            while len(memory) > _MAX_DECISIONS:
                 del memory[next(iter(memory))]
 
 

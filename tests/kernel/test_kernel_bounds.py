@@ -8,8 +8,10 @@ import attrs
 import pytest
 from rig import Peer, Rig, Rtp, leg_spec, read_vp8, vp8, write
 
-from sansio.errors import LocalProtocolError
+from sansio.errors import DropReason, LocalProtocolError
 from sansio.kernel import Codec, ExtensionIds, Kernel, LegMode, NoticeKind
+from sansio.rtp import Structure, dependency_descriptor
+from sansio.rtp.dependency_descriptor import Template
 
 
 def following(kernel: Kernel, mode: LegMode = LegMode.PLAIN, **leg_fields: object) -> tuple[Rig, int, Peer, int]:
@@ -237,3 +239,34 @@ def test_playout_delay_is_written_while_it_is_set(kernel: Kernel) -> None:
     rig.publisher.send(0.1, write(3, 1, b"x"))
     found = [one.extensions.get(7) for one in rig.received(peer)]
     assert found == [None, (10 << 12 | 40).to_bytes(3, "big"), None]
+
+
+def test_contexts_of_malformed_packets_are_bounded_too(kernel: Kernel) -> None:
+    rig = Rig(kernel)
+    lying = [rig.publisher.protect(b"\xa0" + write(1, 1, b"\xff", ssrc=ssrc)[1:]) for ssrc in range(1, 300)]
+    kernel.ingest(0.0, rig.publisher.session, lying)
+    assert kernel.poll_drops() == {DropReason.RTP_MALFORMED: 299}
+    kernel.ingest(0.0, rig.publisher.session, [lying[0], lying[-1]])
+    # The oldest context is gone, and with it the memory of its packets.
+    assert kernel.poll_drops() == {DropReason.RTP_MALFORMED: 1, DropReason.SRTP_REPLAY: 1}
+
+
+def test_descriptor_that_would_outgrow_its_extension_goes_on_as_it_came(kernel: Kernel) -> None:
+    rig = Rig(kernel)
+    stream = rig.stream(Codec.AV1, extensions=ExtensionIds(dependency_descriptor=5))
+    peer = rig.subscriber()
+    leg = rig.leg(peer, LegMode.SVC, extensions=ExtensionIds(dependency_descriptor=6), max_spatial=0)
+    templates = (Template(0, 0, (2, 2), (), ()), Template(1, 0, (0, 2), (1,), ()))
+    structure = Structure(template_id_offset=0, decode_targets=2, templates=templates)
+    sizes = []
+    for number in range(1, 4):
+        raw = dependency_descriptor.encode(
+            structure, template=0, frame_number=number, start_of_frame=True, end_of_frame=True, attach=number == 1,
+            frame_diffs=None if number < 3 else [1] * 333 + [17],
+        )  # fmt: skip
+        notices = rig.publisher.send(0.1, write(number, 1, b"frame", extensions={5: raw}, two_byte=True))
+        if number == 1:
+            kernel.switch(0.1, leg, stream, notices[0].position, 1)
+        sizes.append(len(raw))
+    assert sizes[2] == 255
+    assert [len(one.extensions[6]) for one in rig.received(peer)] == [sizes[0], sizes[1] + 1, 255]
