@@ -1,6 +1,6 @@
 # make serve   run the server for development in a virtual environment of its own
 # make test    run the tests          make lint   style, types and import rules
-# make coverage   branch coverage of the core
+# make coverage   branch coverage of the core    make native   style, lints and tests of the compiled parts
 # make web     build the demo page    make docs   build the documentation
 # make fuzz    fuzz each parser for FUZZ_SECONDS
 
@@ -18,7 +18,7 @@ PAGE_PACKAGES := examples/web/node_modules/.package-lock.json
 CLIENT_PACKAGES := tests/interop/node_modules/.package-lock.json
 PAGE_SOURCES := examples/web/build.mjs $(wildcard examples/web/src/*)
 
-.PHONY: serve test interop-deps coverage lint web demo docs fuzz clean
+.PHONY: serve test interop-deps coverage lint native web demo docs fuzz clean
 
 # Parsed anew once the page is there, since what is installed has the page in it.
 serve: demo
@@ -50,6 +50,14 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Needs a Rust toolchain, as building the compiled parts does; without one they are left out.
+native: $(BIN)/python
+	@if command -v cargo >/dev/null; then \
+		cd native && cargo fmt --all --check && \
+		PYO3_PYTHON=$(abspath $(BIN))/python cargo clippy --quiet --workspace --all-targets -- -D warnings && \
+		cargo test --quiet --workspace --no-default-features; \
+	else echo "cargo is not here: the compiled parts are left out"; fi
 
 web: $(PAGE)
 

@@ -25,6 +25,8 @@ from .errors import RemoteProtocolError as RemoteProtocolError
 from .errors import SansioError as SansioError
 from .events import Event as Event
 from .ids import SessionId as SessionId
+from .kernel.native import KernelChoice as KernelChoice
+from .kernel.native import choose_kernel as choose_kernel
 from .node import Node as Node
 from .outputs import Accept as Accept
 from .outputs import Address as Address

@@ -19,7 +19,7 @@ import attrs
 import structlog
 import trio
 
-from sansio import Address, Node
+from sansio import Address, KernelChoice, LocalProtocolError, Node, choose_kernel
 
 from . import logs
 from .batch import choose as choose_sockets
@@ -98,7 +98,17 @@ async def serve(
 
 def _node(config: ServerConfig) -> Core:
     offset = time.time() - trio.current_time()
-    return Node(config.core, entropy=os.urandom, wallclock_offset=offset)
+    kernel = _choose_kernel()
+    log.info("kernel", kernel=kernel.name, reason=kernel.reason)
+    return Node(config.core, entropy=os.urandom, wallclock_offset=offset, kernel=kernel.make(os.urandom))
+
+
+def _choose_kernel() -> KernelChoice:
+    """What does the work per packet: what the environment names, or else the best there is."""
+    try:
+        return choose_kernel(os.environ.get("ATRIUM_KERNEL", ""))
+    except LocalProtocolError as error:
+        raise StartError(f"{error}; see ATRIUM_KERNEL") from error
 
 
 async def _wait_for_signal(signals: AsyncIterator[int], nursery: trio.Nursery) -> None:

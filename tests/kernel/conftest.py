@@ -5,20 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from twins import twins
 
 from sansio.entropy import SeededEntropy
+from sansio.errors import LocalProtocolError
 from sansio.kernel import Kernel
+from sansio.kernel.native import KernelMaker, choose_kernel
 from sansio.kernel.pure import PureKernel
 
 MakeKernel = Callable[[int], Kernel]
 
-KERNELS: dict[str, MakeKernel] = {"pure": lambda seed: PureKernel(SeededEntropy(seed))}
+
+def _seeded(make: KernelMaker) -> MakeKernel:
+    return lambda seed: make(SeededEntropy(seed))
 
 
-@pytest.fixture(params=sorted(KERNELS), scope="session")
+KERNELS: dict[str, MakeKernel] = {"pure": _seeded(PureKernel)}
+try:
+    NATIVE = _seeded(choose_kernel("native").make)
+    KERNELS |= {"native": NATIVE, "twins": lambda seed: twins(PureKernel(SeededEntropy(seed)), NATIVE(seed))}
+except LocalProtocolError as error:
+    MISSING = str(error)
+
+
+@pytest.fixture(params=["native", "pure", "twins"], scope="session")
 def make_kernel(request: pytest.FixtureRequest) -> MakeKernel:
     """A fresh kernel for a seed; for tests that need several, and for properties."""
-    return KERNELS[str(request.param)]
+    made = KERNELS.get(str(request.param))
+    if made is None:
+        pytest.skip(MISSING)
+    return made
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import socket
 from collections.abc import Iterator
 from functools import partial
@@ -269,6 +270,21 @@ async def test_no_address_for_media_ends_the_start() -> None:
     none = attrs.evolve(config(), node_ips=(), loopback=False, allowed=AddressFilter(include_ips=("198.51.100.0/24",)))
     with pytest.raises(StartError, match="no address for media"):
         await serve(none, make_core=lambda _: FakeCore())
+
+
+@pytest.mark.parametrize(("name", "kernel"), [("", "native|pure"), ("pure", "pure")], ids=["best", "pure"])
+async def test_log_says_which_kernel_runs(
+    name: str, kernel: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ATRIUM_KERNEL", name)
+    await serve(config(), stop=_set())
+    assert re.search(rf"kernel\b.*\bkernel=.*({kernel}).*\breason=", capsys.readouterr().out)
+
+
+async def test_a_kernel_that_is_not_there_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATRIUM_KERNEL", "fast")
+    with pytest.raises(StartError, match=r"no kernel named fast.*ATRIUM_KERNEL"):
+        await serve(config(), stop=_set())
 
 
 def _set() -> trio.Event:
