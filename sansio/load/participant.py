@@ -39,7 +39,7 @@ class Participant:
     """See the module's text. The owner drains `client` after each call."""
 
     __slots__ = (
-        "_data_at", "_data_number", "_data_streams", "_kernel", "_options", "_sent_before", "client", "connected_at",
+        "_data_at", "_data_number", "_data_streams", "_kernel", "_kinds", "_options", "_sent_before", "client", "connected_at",
         "data_latency", "first_media_at", "joined_at", "reason", "seat", "started_at", "state", "tally",
     )  # fmt: skip
 
@@ -60,6 +60,7 @@ class Participant:
         self._kernel = ListenerKernel(entropy) if seat.role is Role.LISTENER else None
         self._data_streams: dict[str, Stream] = {}
         """By identity of the sender."""
+        self._kinds: dict[int, str] = {}
         self._data_at: float | None = None
         self._data_number = 0
         self._sent_before = 0
@@ -135,6 +136,7 @@ class Participant:
         for histogram in self.latencies().values():
             histogram.clear()
         self._sent_before = self._sent()
+        self._learn_kinds()
 
     # Output and getters
 
@@ -149,7 +151,7 @@ class Participant:
 
     def flows(self) -> dict[str, Flow]:
         """What came, by kind."""
-        kinds = self._kinds()
+        kinds = self._learn_kinds()
         flows: dict[str, Flow] = {}
         sources = [(kinds.get(stream.payload_type, "other"), stream) for stream in self.tally.streams.values()]
         for kind, stream in (*sources, *(("data", stream) for stream in self._data_streams.values())):
@@ -206,11 +208,12 @@ class Participant:
         stream.count(number & 0xFFFF, len(received.payload))
         self.data_latency.add(received.at - sent_us * 1e-6)
 
-    def _kinds(self) -> dict[int, str]:
-        """Payload type to kind of media, as agreed on."""
-        connections = (self.client.subscriber, self.client.publisher)
-        sections = [section for one in connections if one is not None for section in one.sections.values()]
-        return {number: section.kind for section in sections for number in section.codecs}
+    def _learn_kinds(self) -> dict[int, str]:
+        """Payload type to kind of media, as agreed on, also when the connection is gone."""
+        for connection in (self.client.subscriber, self.client.publisher):
+            for section in () if connection is None else connection.sections.values():
+                self._kinds.update(dict.fromkeys(section.codecs, section.kind))
+        return self._kinds
 
     def _sent(self) -> int:
         tracks = self.client.published.tracks.values()
