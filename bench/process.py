@@ -42,6 +42,10 @@ class ServerProcess:
         self._process.wait(10)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
 

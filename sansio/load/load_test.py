@@ -80,7 +80,7 @@ class LoadTest:
         self._settle(now, seat)
 
     def handle_frame(self, now: float, seat: int, frame: bytes) -> None:
-        self._participants[seat].client.handle_frame(now, frame)
+        self._participants[seat].handle_frame(now, frame)
         self._settle(now, seat)
 
     def handle_socket_closed(self, now: float, seat: int) -> None:

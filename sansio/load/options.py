@@ -44,7 +44,9 @@ class LoadOptions:
 
     audio: bool = True
     video: bool = True
-    """VP8 in three layers."""
+    """VP8."""
+    simulcast: bool = True
+    """Three layers rather than one."""
     data: bool = False
     """Lossy packets to everybody."""
     fps: float = 25.0
@@ -66,6 +68,8 @@ class LoadOptions:
 
 def layers(options: LoadOptions) -> tuple[VideoLayer, ...]:
     """The layers that make that bitrate at that frame rate."""
+    if not options.simulcast:
+        return (_layer(options, "", *_LAYERS[-1][1:]),)
     return tuple(_layer(options, *one) for one in _LAYERS)
 
 

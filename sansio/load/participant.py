@@ -80,6 +80,13 @@ class Participant:
 
     # Input
 
+    def handle_frame(self, now: float, frame: bytes) -> None:
+        """A frame of its WebSocket."""
+        self.client.handle_frame(now, frame)
+        if self.seat.role is not Role.LISTENER:
+            # Only who reads media needs to know whose it is; a thousand who each know a thousand are a gigabyte.
+            self.client.view.participants.clear()
+
     def handle_datagrams(
         self, now: float, batch: Sequence[tuple[Address, Address, bytes]], arrivals: Sequence[float]
     ) -> bool:

@@ -43,7 +43,7 @@ pytestmark = [
 DEVELOPMENT_KEY = next(iter(DEV_KEYS.items()))
 FLAGS = Flags(
     publishers=1, subscribers=3, audio=False, video=False, data=False, duration=1.5, room="load", rate=50.0, bitrate=300.0,
-    fps=20.0, listeners=1, hidden=False, signalling="auto", pid=None, json_file=None,
+    fps=20.0, no_simulcast=False, listeners=1, hidden=False, signalling="auto", pid=None, json_file=None,
 )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ class Flags:
     rate: float
     bitrate: float
     fps: float
+    no_simulcast: bool
     listeners: int
     hidden: bool
     signalling: str
@@ -69,6 +70,7 @@ def make_plan(url: str, key: tuple[str, str] | None, development_key: tuple[str,
             audio=flags.audio or not named,
             video=flags.video or not named,
             data=flags.data,
+            simulcast=not flags.no_simulcast,
             fps=flags.fps,
             bitrate_bps=flags.bitrate * 1000,
             duration=flags.duration,

@@ -30,6 +30,7 @@ def flags(command: F) -> F:
         click.option("--bitrate", type=click.FloatRange(0, min_open=True), default=1500.0, show_default=True,
                      metavar="KBIT/S", help="Of the top layer of video; the others have 30 and 10 percent of it."),
         click.option("--fps", type=click.FloatRange(1, 240), default=25.0, show_default=True, help="Frames of video a second."),
+        click.option("--no-simulcast", is_flag=True, help="Publish one layer of video."),
         click.option("--listeners", type=click.IntRange(0), default=LISTENERS, show_default=True,
                      help="Subscribers that decrypt what they get, to measure latency; the others only count."),
         click.option("--hidden", is_flag=True, help="Hidden subscribers: nobody is told when they come and go."),

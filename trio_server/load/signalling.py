@@ -7,6 +7,7 @@ from typing import Protocol
 
 import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError, WebSocketConnection, connect_websocket
+from wsproto.utilities import ProtocolError
 
 from sansio import HttpRequest
 
@@ -63,6 +64,9 @@ class Session:
                     nursery.cancel_scope.cancel()
         except* ConnectionRejected as errors:  # one with a body comes from the task that reads it
             self._rejected(_leaf(errors))
+        except* (ProtocolError, trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            # From the task that reads it too: a ping that meets our goodbye, or a connection cut short.
+            self._owner.closed(self._seat)
         if self._scope.cancelled_caught:  # the queue was full
             self._owner.closed(self._seat)
 
