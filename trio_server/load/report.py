@@ -77,7 +77,8 @@ def _joins(report: Report) -> Table:
         ("connected", figures.connected),
         ("first media", figures.first_media),
     ):
-        table.add_row(name, f"{quantiles.count:,}", *_times(quantiles), _ms(quantiles.max))
+        longest = _ms(quantiles.max) if quantiles.count else "-"
+        table.add_row(name, f"{quantiles.count:,}", *_times(quantiles), longest)
     return table
 
 
