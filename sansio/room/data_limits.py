@@ -21,7 +21,7 @@ from ..transport import Drain, PeerTransport
 
 LEAST_WAITING_BYTES = 8192
 """May wait for any receiver, however slow (livekit/livekit's number)."""
-UNSOUNDED_WAITING_BYTES = 65_536
+UNSOUNDED_WAITING_BYTES = 262_144
 """May wait while no packet was lost on the path yet: a large frame of a data track."""
 STALL_S = 2.0
 """livekit/livekit looks at as long a time."""
