@@ -56,7 +56,10 @@ native: $(BIN)/python
 	@if command -v cargo >/dev/null; then \
 		cd native && cargo fmt --all --check && \
 		PYO3_PYTHON=$(abspath $(BIN))/python cargo clippy --quiet --workspace --all-targets -- -D warnings && \
-		cargo test --quiet --workspace --no-default-features; \
+		cargo test --quiet --workspace --no-default-features && \
+		{ [ "$$(uname)" != Linux ] || { cd ../bench/floor && cargo fmt --check && \
+		cargo clippy --quiet --all-targets --target-dir ../../native/target -- -D warnings && \
+		cargo test --quiet --target-dir ../../native/target; }; }; \
 	else echo "cargo is not here: the compiled parts are left out"; fi
 
 web: $(PAGE)
