@@ -58,10 +58,10 @@ def _media(report: Report) -> Table:
         table.add_row(
             kind if kind != "other" else "repair",
             f"{flow.streams:,}",
-            f"{flow.packets:,}",
+            _many(flow.packets),
             f"{flow.packets / seconds:,.0f}",
-            f"{flow.octets * 8e-6 / seconds:,.1f}",
-            f"{flow.lost:,}",
+            _rate(flow.octets * 8e-6 / seconds),
+            _many(flow.lost),
             f"{flow.loss:.2%}",
             *(_times(latency)),
         )
@@ -114,6 +114,14 @@ def _times(quantiles: Quantiles | None) -> list[str]:
     if quantiles is None or not quantiles.count:
         return ["-", "-", "-"]
     return [_ms(quantiles.p50), _ms(quantiles.p95), _ms(quantiles.p99)]
+
+
+def _many(count: int) -> str:
+    return f"{count / 1e6:,.2f} M" if count >= 1_000_000 else f"{count:,}"
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
 
 
 def _ms(seconds: float) -> str:
