@@ -1,175 +1,233 @@
-"""What forwarding one packet costs: one publisher to n subscribers, in process.
+"""What forwarding costs, as a ratio to the least it could: the floor of this machine, the native kernel, the pure one.
 
-    python bench/forwarding.py [--seconds 1.0] [--subscribers 0,1,10,50,200]
+    python bench/forwarding.py [--quick] [--kernels native,pure] [--seconds 5] [--json FILE] [--svg FILE]
 
-Prints microseconds of CPU per forwarded packet: the kernel alone (authenticate and parse once, then per subscriber rewrite,
-protect, and lay out for sending), and with the datagrams sent over loopback to sockets that nobody reads. `kernel` divides
-the whole cost by the packets sent, so the cost of receiving shows at few subscribers and fades at many. The row of 0
-subscribers is the cost of receiving alone, per received packet.
+The floor is the program in `bench/floor`, built here if it is not. For each kernel a real server is started on free ports, with
+that kernel named, and real transports join it (`seats.py`): publishers send bursts of packets, and subscribers,
+once they heard something, leave it in their sockets, as those of the floor do.
+Printed is the CPU time of the server's process by packets that it sent, user and system together, and its ratio to the floor
+with as many subscribers, packets as large and bursts as long, measured in the same run. The program ends with an error where a
+kernel that was asked for is not installed.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import socket
-import struct
-import time
-from collections.abc import Callable
+import json
+import os
+import subprocess
+import sys
+import warnings
+from functools import partial
+from math import log10
+from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
-from pylibsrtp import Policy, Session
+import trio
+from process import ServerProcess
+from seats import HOST, PACKET_BYTES, Seat, wait_for
 
-from sansio.entropy import SeededEntropy
-from sansio.kernel import Codec, ExtensionIds, Leg, LegMode, SrtpProfile, StreamSpec
-from sansio.kernel.pure import PureKernel
-from sansio.rtp import Structure, dependency_descriptor, encode_extensions
-from sansio.rtp.dependency_descriptor import Template
+from sansio import LocalProtocolError, choose_kernel
+from sansio.sim import TrackOptions, VideoLayer
+from sansio.sim.publishing import PublishedTrack
+from sansio.wire import models
 
-KEY_BYTES = {SrtpProfile.AES128_CM_SHA1_80: 30, SrtpProfile.AEAD_AES_128_GCM: 28}
-BURST = 6
-"""Packets of one video frame at 1.5 Mb/s and 25 frames/s."""
-DESCRIPTOR_ID = 12
-STRUCTURE = Structure(
-    template_id_offset=0,
-    decode_targets=2,
-    templates=(
-        Template(0, 0, (2, 2), (), (0, 0)),
-        Template(0, 0, (2, 3), (2,), (2, 1)),
-        Template(1, 0, (0, 2), (1,), (1, 1)),
-        Template(1, 0, (0, 2), (2, 1), (1, 1)),
-    ),
-    chains=2,
-    protected_by=(0, 1),
-)
+FLOOR = Path(__file__).parent / "floor"
+DATAGRAM_BYTES = 1200
+OVERHEAD_BYTES = DATAGRAM_BYTES - PACKET_BYTES
+FORWARDED_PER_SECOND = 20_000
+"""What is aimed at: enough for the fixed costs of the event loop to fade, and little enough for the load to keep up."""
+MAX_BURSTS_PER_SECOND = 2000
+SETTLE_S = 0.5
+WARM_UP_S = 3.0
+COLORS = {"floor": "#888", "native": "#06c", "pure": "#c60"}
 
 
 class Case(NamedTuple):
-    name: str
-    mode: LegMode
-    codec: Codec
-    bytes: int
-    extensions: ExtensionIds
-    burst: int
+    size: int
+    publishers: int
+    subscribers: int
+    frame: int
 
 
-LAYERED = ExtensionIds(transport_cc=3, dependency_descriptor=5, mixed=True)
-CASES = (
-    Case("video 1200, VP8", LegMode.VP8, Codec.VP8, 1200, ExtensionIds(transport_cc=3, abs_send_time=4), BURST),
-    Case("video 1200, plain", LegMode.PLAIN, Codec.OPAQUE, 1200, ExtensionIds(transport_cc=3), BURST),
-    Case("video 1200, AV1 layers", LegMode.SVC, Codec.AV1, 1200, LAYERED, BURST),
-    Case("audio 120, plain", LegMode.PLAIN, Codec.OPUS, 120, ExtensionIds(), 1),
+class Row(NamedTuple):
+    """One line of the table, and one object of the JSON file."""
+
+    kernel: str
+    size: int
+    publishers: int
+    subscribers: int
+    frame: int
+    us_per_packet: float
+    ratio_to_floor: float
+
+
+QUICK = (Case(DATAGRAM_BYTES, 1, 100, 1),)
+ALL = (
+    *(
+        Case(size, 1, count, frame)
+        for count in (1, 10, 100, 1000)
+        for size in (120, DATAGRAM_BYTES)
+        for frame in (1, 8)
+    ),
+    Case(DATAGRAM_BYTES, 10, 50, 1),
+    Case(DATAGRAM_BYTES, 10, 50, 8),
 )
 
 
-class Bench:
-    """A kernel with one stream and n legs, and a publisher that never runs out of packets."""
+# The floor
 
-    def __init__(self, case: Case, profile: SrtpProfile, subscribers: int, receiver: tuple[str, int]) -> None:
-        self.case = case
-        self.kernel = PureKernel(SeededEntropy(1))
-        size = KEY_BYTES[profile]
-        self.publisher = self.kernel.open_session(profile, bytes(size), bytes(range(size)))
-        policy = Policy(key=bytes(range(size)), ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=int(profile))
-        self.srtp = Session(policy)
-        self.number = self.picture = 0
-        codecs = {96: case.codec}
-        spec = StreamSpec(
-            ssrc=1,
-            clock_rate=90000,
-            is_audio=case.codec is Codec.OPUS,
-            codecs=codecs,
-            extensions=ExtensionIds(dependency_descriptor=DESCRIPTOR_ID),
+
+def measure_floor(cases: tuple[Case, ...], seconds: float) -> dict[tuple[int, int, int], float]:
+    """Microseconds by (size, subscribers, frame), of the cheaper way to send."""
+    lists = [sorted({case[index] for case in cases}) for index in (0, 2, 3)]
+    size, subscribers, frame = (",".join(map(str, values)) for values in lists)
+    command = ["cargo", "run", "--release", "--quiet", "--", "--json", "--seconds", str(seconds)]
+    command += ["--size", size, "--subscribers", subscribers, "--frame", frame]
+    try:
+        done = subprocess.run(command, cwd=FLOOR, stdout=subprocess.PIPE, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"the floor cannot be measured: {error}")
+    floor: dict[tuple[int, int, int], float] = {}
+    for row in json.loads(done.stdout):
+        key = (row["size"], row["subscribers"], row["frame"])
+        floor[key] = min(row["us_per_packet"], floor.get(key, row["us_per_packet"]))
+    return floor
+
+
+# The server
+
+
+async def measure_server(cases: list[Case], seconds: float, runs: int) -> dict[Case, float]:
+    """Microseconds by case; the cases have the same publishers and subscribers, who stay."""
+    found: dict[Case, float] = {}
+    with ServerProcess("--bind", HOST) as server:
+        async with trio.open_nursery() as nursery:
+            publishers = [Seat(server, f"p{n}", counts_only=False) for n in range(cases[0].publishers)]
+            subscribers = [Seat(server, f"s{n}", counts_only=True) for n in range(cases[0].subscribers)]
+            for seat in (*publishers, *subscribers):
+                nursery.start_soon(seat.run, nursery)
+                await wait_for(seat.is_connected, "a join")
+            for case in cases:
+                found[case] = await measure_case(server, case, publishers, subscribers, seconds, runs)
+            nursery.cancel_scope.cancel()
+    return found
+
+
+async def measure_case(
+    server: ServerProcess, case: Case, publishers: list[Seat], subscribers: list[Seat], seconds: float, runs: int
+) -> float:
+    receivers = case.subscribers + case.publishers - 1
+    bursts = min(FORWARDED_PER_SECOND / receivers / case.publishers / case.frame, MAX_BURSTS_PER_SECOND)
+    layer = VideoLayer(rid="", width=1280, height=720, packets=case.frame, packet_bytes=case.size - OVERHEAD_BYTES)
+    name = f"{case.size}/{case.frame}"
+    options = TrackOptions(name=name, source=models.TrackSource.CAMERA, layers=(layer,), fps=bursts)
+    tracks: list[PublishedTrack] = []
+    before = [seat.received for seat in subscribers]
+    for seat in publishers:
+        publish = partial(seat.client.publish, trio.current_time(), options)
+        seat.do(lambda publish=publish: tracks.append(publish()))
+    await wait_for(lambda: all(seat.received > old for seat, old in zip(subscribers, before, strict=True)), "media")
+    await trio.sleep(WARM_UP_S)
+    costs = []
+    for _ in range(runs):
+        for seat in subscribers:
+            seat.deafen()
+        await trio.sleep(SETTLE_S)
+        cpu, sent = server.cpu_seconds(), sum(track.senders[0].number for track in tracks)
+        await trio.sleep(seconds)
+        sent = (sum(track.senders[0].number for track in tracks) - sent) * receivers
+        costs.append((server.cpu_seconds() - cpu) / sent * 1e6)
+        for seat in subscribers:
+            seat.listen()
+        await trio.sleep(SETTLE_S)
+    for seat, track in zip(publishers, tracks, strict=True):
+        seat.do(partial(seat.client.unpublish, trio.current_time(), track))
+    await trio.sleep(1.0)
+    return median(costs)
+
+
+# What comes out
+
+
+def draw(rows: list[Row]) -> str:
+    """Cost by number of subscribers, both axes logarithmic, of the largest packets sent singly by one publisher."""
+    chosen = [row for row in rows if (row.size, row.publishers, row.frame) == (DATAGRAM_BYTES, 1, 1)]
+    parts = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 400" font-family="sans-serif" font-size="13">']
+    parts.append('<text x="60" y="20">&#181;s of CPU per forwarded packet of 1,200 bytes, by subscribers</text>')
+    for power in range(-1, 3):
+        y = 300 - 80 * power
+        parts.append(
+            f'<line x1="60" x2="520" y1="{y}" y2="{y}" stroke="#ddd"/><text x="20" y="{y + 4}">{10.0**power:g}</text>'
         )
-        stream = self.kernel.add_stream(self.publisher, spec)
-        self.kernel.ingest(0.0, self.publisher, self.burst())
-        for index in range(subscribers):
-            session = self.kernel.open_session(profile, bytes((index & 0xFF,)) * size, bytes(size))
-            self.kernel.set_path(session, ("127.0.0.1", 7882), receiver)
-            leg = Leg(
-                session=session,
-                ssrc=1000 + index,
-                payload_types={96: 96},
-                mode=case.mode,
-                clock_rate=90000,
-                extensions=case.extensions,
+    for power in range(4):
+        parts.append(f'<text x="{80 + 140 * power}" y="395" text-anchor="middle">{10**power}</text>')
+    for kernel, color in COLORS.items():
+        points = sorted((row.subscribers, row.us_per_packet) for row in chosen if row.kernel == kernel)
+        places = [(80 + 140 * _log10(count), 300 - 80 * _log10(cost)) for count, cost in points]
+        if places:
+            line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+            parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2"/>')
+            parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>' for x, y in places]
+            parts.append(
+                f'<text x="{places[-1][0] + 10:.1f}" y="{places[-1][1] + 4:.1f}" fill="{color}">{kernel}</text>'
             )
-            self.kernel.switch(0.0, self.kernel.add_leg(leg), stream, 0, 0)
-        self.kernel.poll_transmits()
+    return "\n".join([*parts, "</svg>", ""])
 
-    def burst(self) -> list[bytes]:
-        case = self.case
-        packets = []
-        for index in range(case.burst):
-            header = struct.pack("!BBHII", 0x80, 96, self.number & 0xFFFF, self.picture * 3600 & 0xFFFFFFFF, 1)
-            payload = bytes(case.bytes - 12 - (10 if case.extensions.transport_cc else 0))
-            if case.codec is Codec.VP8:
-                first = 0x90 if index == 0 else 0x80
-                head = struct.pack("!BBHBBB", first, 0xF0, 0x8000 | self.picture & 0x7FFF, 1, 0, 1)
-                payload = head + payload[len(head) :]
-            elif case.codec is Codec.AV1:
-                header = bytes((0x90,)) + header[1:] + self.describe(index)
-            packets.append(bytes(self.srtp.protect(header + payload)))
-            self.number += 1
-        self.picture += 1
-        return packets
 
-    def describe(self, index: int) -> bytes:
-        """The extension block of a packet of L2T1: frames of three packets."""
-        frame, start = divmod(index, 3)
-        is_key = self.picture == 0
-        raw = dependency_descriptor.encode(
-            STRUCTURE,
-            template=2 * frame + (0 if is_key else 1),
-            frame_number=self.picture * 2 + frame,
-            start_of_frame=start == 0,
-            end_of_frame=start == 2,
-            attach=is_key and index == 0,
-        )
-        return encode_extensions([(DESCRIPTOR_ID, raw)], mixed=True)
+def _log10(value: float) -> float:
+    return log10(max(value, 0.1))
 
-    def run(self, seconds: float, send: Callable[[bytes | memoryview, tuple[str, int]], object] | None) -> float:
-        """Microseconds of CPU per forwarded packet."""
-        kernel, publisher = self.kernel, self.publisher
-        spent = 0.0
-        sent = received = 0
-        while spent < seconds:
-            bursts = [self.burst() for _ in range(16)]
-            received += 16 * self.case.burst
-            start = time.process_time()
-            for burst in bursts:
-                kernel.ingest(self.picture / 25, publisher, burst)
-                for batch in kernel.poll_transmits():
-                    arena = memoryview(batch.arena)
-                    for _, remote, at, end, size in batch.runs:
-                        sent += -(-(end - at) // size)
-                        if send is not None:
-                            for one in range(at, end, size):
-                                send(arena[one : min(one + size, end)], remote)
-            spent += time.process_time() - start
-        return spent / (sent or received) * 1e6
+
+def show(row: Row) -> None:
+    ratio = "" if row.kernel == "floor" else f"{row.ratio_to_floor:12.1f}"
+    print(
+        f"{row.kernel:8}{row.size:6}{row.publishers:12}{row.subscribers:13}{row.frame:7}{row.us_per_packet:9.2f}{ratio}",
+        flush=True,
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=1.0, help="CPU time per measurement")
-    parser.add_argument("--subscribers", default="0,1,10,50,200")
+    parser.add_argument("--quick", action="store_true", help="1,200 bytes, 1 to 100, singly; once")
+    parser.add_argument("--kernels", default="native,pure")
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each run")
+    parser.add_argument("--runs", type=int, default=5, help="whose median is taken")
+    parser.add_argument("--subscribers", type=int, default=1000, help="leave out cases with more")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--svg", type=Path, metavar="FILE")
     arguments = parser.parse_args()
-    counts = [int(one) for one in arguments.subscribers.split(",")]
-    sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sink.bind(("127.0.0.1", 0))
-    outlet = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    print(f"{'us per forwarded packet':28}{'subscribers':>12}{'kernel':>9}{'+ sendto':>10}")
-    for profile in (SrtpProfile.AEAD_AES_128_GCM, SrtpProfile.AES128_CM_SHA1_80):
-        print(profile.name)
-        for case in CASES:
-            for count in counts:
-                bench = Bench(case, profile, count, sink.getsockname())
-                gc.collect()
-                bench.run(arguments.seconds / 10, None)
-                alone = bench.run(arguments.seconds, None)
-                sending = bench.run(arguments.seconds, outlet.sendto)
-                print(f"  {case.name:26}{count:12}{alone:9.2f}{sending:10.2f}")
+    warnings.filterwarnings("ignore", message=".*key is .* bytes long")
+    kernels = [one for one in arguments.kernels.split(",") if one]
+    for kernel in kernels:
+        try:
+            choose_kernel(kernel)
+        except LocalProtocolError as error:
+            sys.exit(str(error))
+    cases = QUICK if arguments.quick else tuple(case for case in ALL if case.subscribers <= arguments.subscribers)
+    rows = measure(kernels, cases, arguments.seconds, 1 if arguments.quick else arguments.runs)
+    if arguments.json:
+        arguments.json.write_text(json.dumps([row._asdict() for row in rows], indent=1) + "\n")
+    if arguments.svg:
+        arguments.svg.write_text(draw(rows))
+
+
+def measure(kernels: list[str], cases: tuple[Case, ...], seconds: float, runs: int) -> list[Row]:
+    print(f"{'kernel':8}{'bytes':>6}{'publishers':>12}{'subscribers':>13}{'frame':>7}{'us':>9}{'x floor':>12}")
+    floor = measure_floor(cases, min(seconds, 2.0))
+    rows = []
+    for case in cases:
+        rows.append(Row("floor", *case, floor[case.size, case.subscribers, case.frame], 1.0))
+        show(rows[-1])
+    for kernel in kernels:
+        os.environ["ATRIUM_KERNEL"] = kernel
+        for counts in dict.fromkeys((case.publishers, case.subscribers) for case in cases):
+            same = [case for case in cases if (case.publishers, case.subscribers) == counts]
+            for case, cost in trio.run(measure_server, same, seconds, runs).items():
+                rows.append(Row(kernel, *case, cost, cost / floor[case.size, case.subscribers, case.frame]))
+                show(rows[-1])
+    return rows
 
 
 if __name__ == "__main__":
