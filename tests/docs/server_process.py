@@ -43,6 +43,11 @@ def free_port(kind: socket.SocketKind) -> int:
         return int(sock.getsockname()[1])
 
 
+def _heed_interrupts() -> None:
+    """A shell's background jobs ignore SIGINT, and hand that on."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @contextmanager
 def running(command: Sequence[str]) -> Iterator[Server]:
     """A server started by `command`, in which {port} and {udp_port} are filled in; stopped by SIGINT, which must end it
@@ -50,7 +55,9 @@ def running(command: Sequence[str]) -> Iterator[Server]:
     server = Server(free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM))
     arguments = [part.format(port=server.port, udp_port=server.udp_port) for part in command]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment) as process:
+    with subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, preexec_fn=_heed_interrupts
+    ) as process:
         try:
             _wait_until_it_answers(server, process)
             yield server
