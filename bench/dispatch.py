@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from pathlib import Path
 import trio
 from livekit import api, rtc
 from livekit.protocol import agent
-from livekit.protocol import rtc as signal
+from livekit.protocol import rtc as wire
 from process import KEY, SECRET, ServerProcess
 from trio_websocket import ConnectionClosed, WebSocketConnection, connect_websocket_url
 
@@ -37,7 +38,7 @@ from sansio.agents.job import Job, Wanted
 from sansio.agents.orders import Acceptance
 from sansio.agents.pool import PoolKey, Worker
 
-LEAVE = signal.SignalRequest(leave=signal.LeaveRequest()).SerializeToString()
+LEAVE = wire.SignalRequest(leave=wire.LeaveRequest()).SerializeToString()
 WARM_UP = 10
 
 
@@ -149,7 +150,9 @@ class LiveKitWorker:
         self._log = tempfile.NamedTemporaryFile()  # noqa: SIM115
         environment = os.environ | {"LIVEKIT_URL": server.url, "LIVEKIT_API_KEY": KEY, "LIVEKIT_API_SECRET": SECRET}
         command = [sys.executable, self._file.name, "start"]
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
+        self._process = subprocess.Popen(
+            command, stdout=self._log, stderr=self._log, env=environment, start_new_session=True
+        )
 
     def __enter__(self) -> LiveKitWorker:
         for _ in range(600):
@@ -162,11 +165,8 @@ class LiveKitWorker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        os.killpg(self._process.pid, signal.SIGKILL)  # it would wait for its jobs, and leave warm processes behind
+        self._process.wait(10)
 
 
 async def agent_times(server: ServerProcess, number: int) -> tuple[float, float, float]:
