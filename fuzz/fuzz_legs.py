@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from choices import Choices
-from harness import main
+from harness import main, make_kernel
 
 from sansio.entropy import SeededEntropy
-from sansio.kernel import Codec, ExtensionIds, Leg, LegMode, PureKernel, SrtpProfile, StreamSpec
+from sansio.kernel import Codec, ExtensionIds, Leg, LegMode, SrtpProfile, StreamSpec
 
 KEY_BYTES = {SrtpProfile.AES128_CM_SHA1_80: 30, SrtpProfile.AEAD_AES_128_GCM: 28, SrtpProfile.AEAD_AES_256_GCM: 44}
 IDS = ExtensionIds(mid=1, rid=2, audio_level=3, transport_cc=4, abs_send_time=5, dependency_descriptor=6, mixed=True)
@@ -17,7 +17,7 @@ PATH = (("127.0.0.1", 1), ("127.0.0.1", 2))
 
 def check(data: bytes) -> None:
     choices = Choices(data)
-    kernel = PureKernel(SeededEntropy(1))
+    kernel = make_kernel(SeededEntropy(1))
     profile = choices.pick(tuple(KEY_BYTES))
     keys = bytes(KEY_BYTES[profile])
     source, target = (kernel.open_session(profile, keys, keys) for _ in range(2))

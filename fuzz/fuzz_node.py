@@ -7,7 +7,7 @@ only has to be there at the end, in its room and with its socket open.
 from __future__ import annotations
 
 from choices import Choices
-from harness import main
+from harness import main, make_kernel
 
 from sansio import Accept, Close, Config, HttpRequest, Node, SeededEntropy, SessionId
 from sansio.auth import Claims, VideoGrant, mint
@@ -43,8 +43,13 @@ class Play:
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
         self.now = 0.0
+        entropy = SeededEntropy(7)
         self.node = Node(
-            Config(keys={KEY: SECRET}), entropy=SeededEntropy(7), wallclock_offset=WALL, certificate=CERTIFICATE
+            Config(keys={KEY: SECRET}),
+            entropy=entropy,
+            wallclock_offset=WALL,
+            kernel=make_kernel(entropy, compares_counters=False),
+            certificate=CERTIFICATE,
         )
         self.node.add_socket(SERVER, [SERVER])
         self.closed: set[int] = set()

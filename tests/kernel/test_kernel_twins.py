@@ -131,7 +131,7 @@ class Both:
             with suppress(Error):  # libsrtp sends nothing from before its window
                 protected.append(self.publisher.protect(one))
         if self.pick(4) == 0 and protected:
-            protected.append(self.forge(data, protected + self.seen))
+            protected.append(self.forge(data, [one for one in protected + self.seen if one]))
         self.seen = protected
         arrivals = [self.now - 0.01 * index for index in range(len(protected))] if self.pick(2) else ()
         self.take(self.kernel.ingest(self.now, self.publisher.session, protected, arrivals))

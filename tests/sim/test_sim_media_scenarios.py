@@ -1,10 +1,15 @@
-"""Media between simulated clients and a node: starts, mutes, permissions, layers, speakers."""
+"""Media between simulated clients and a node: starts, mutes, permissions, layers, speakers.
+
+All of it happens on the kernel in Python, and again on both kernels as one, which must answer the same.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
+from kernels import need_native, nodes_on
 
 from sansio import Config
 from sansio.auth import VideoGrant
@@ -13,6 +18,14 @@ from sansio.sim import Link, Participant, World
 
 HOME = Link(latency=0.020, jitter=0.004, loss=0.01)
 BOTH = pytest.mark.parametrize("single", [True, False], ids=["one connection", "two connections"])
+
+
+@pytest.fixture(params=["pure", "twins"], autouse=True)
+def _kernel(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.param != "pure":
+        need_native()
+    with nodes_on(request.param):
+        yield
 
 
 def world_of(seed: int | str, link: Link = HOME, config: Config | None = None) -> World:

@@ -1,6 +1,7 @@
 """The scenario over 200 seeds, each twice: everything arrives, and nothing but the seed decides how.
 
-The first seeds are tests of their own; the rest is one slow test on all cores. SIM_SEEDS=400 runs as many.
+The first seeds are tests of their own; the rest is one slow test on all cores, whose second runs are on the compiled kernel where
+there is one. SIM_SEEDS=400 runs as many.
 """
 
 from __future__ import annotations
