@@ -7,9 +7,10 @@ Publishers come first; subscribers come when no publisher is on its way any more
 are on their way keeps the load test from timing out its own joins. Counts begin anew when measuring begins; one that is stopped
 before keeps those from the start.
 
-It has the verbs of all machines here, with the number of a seat where one participant is meant. Drain `poll_commands` and
-`poll_transmits` after each call. `handle_timeout` serves one participant at a time, so that what it sends bears the time when it
-was sent: call it again, with a new `now`, while a deadline is due.
+It has the verbs of all machines here, with the number of a seat where one participant is meant. After each call, `seal` until
+there is no more to seal, each time with the time of that moment, which goes into the packet; then drain `poll_transmits` and
+`poll_commands`. `handle_timeout` serves one participant at a time, so that what it sends bears the time when it was sent: call it
+again, with a new `now`, while a deadline is due.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from enum import Enum
 
 from ..dtls import Certificate, HandshakeFactory, OpenSslHandshake
 from ..entropy import Entropy
+from ..kernel import Kernel, PureKernel
 from ..outputs import Address, Batch
 from ..sim.session import ClientCommand
 from ..timers import DeadlineHeap, TimerTable
@@ -26,6 +28,7 @@ from .figures import Figures, Flow, Quantiles
 from .histogram import Histogram
 from .options import LoadOptions, Role, Seat
 from .participant import Participant, State
+from .sealing import Sealer
 
 
 class Phase(Enum):
@@ -47,17 +50,23 @@ class LoadTest:
     def __init__(
         self, *, seats: Sequence[Seat], options: LoadOptions, entropy: Entropy, wallclock: float = 0.0,
         certificate: Certificate | None = None, handshake: HandshakeFactory = OpenSslHandshake,
+        kernel: Kernel | None = None,
     ) -> None:  # fmt: skip
-        """All participants share a certificate, made at `wallclock` if none is given."""
+        """All participants share a certificate, made at `wallclock` if none is given, and a kernel, the pure one by default."""
         certificate = certificate or Certificate.generate(wallclock)
+        kernel = kernel or PureKernel(entropy)
         self.phase = Phase.JOINING
         self._options = options
         ordered = sorted(range(len(seats)), key=lambda index: seats[index].role is not Role.PUBLISHER)
         self._order = iter(ordered)
         self._coming = next(self._order, None)
+        self._sealer = Sealer()
         self._participants = [
-            Participant(seat, options, entropy=entropy, certificate=certificate, handshake=handshake) for seat in seats
-        ]
+            Participant(
+                seat, options, entropy=entropy, certificate=certificate, handshake=handshake, kernel=kernel, sealer=self._sealer
+            )
+            for seat in seats
+        ]  # fmt: skip
         self._joining: set[int] = set()
         self._began = 0.0
         self._final: Figures | None = None
@@ -80,8 +89,8 @@ class LoadTest:
         self._settle(now, seat)
 
     def handle_frame(self, now: float, seat: int, frame: bytes) -> None:
-        self._participants[seat].handle_frame(now, frame)
-        self._settle(now, seat)
+        if self._participants[seat].handle_frame(now, frame):
+            self._settle(now, seat)
 
     def handle_socket_closed(self, now: float, seat: int) -> None:
         self._participants[seat].client.handle_socket_closed(now)
@@ -89,10 +98,12 @@ class LoadTest:
 
     def handle_datagrams(
         self, now: float, seat: int, batch: Sequence[tuple[Address, Address, bytes]], arrivals: Sequence[float] = ()
-    ) -> None:
-        """(local, remote, data) each, and when each came if not now."""
-        if self._participants[seat].handle_datagrams(now, batch, arrivals):
-            self._settle(now, seat)
+    ) -> bool:
+        """(local, remote, data) each, and when each came if not now. Whether there is anything to drain."""
+        is_news = self._participants[seat].handle_datagrams(now, batch, arrivals)
+        if is_news:
+            self._settle(now, seat, came=arrivals[-1] if arrivals else now)
+        return is_news
 
     def handle_timeout(self, now: float) -> None:
         """Serve whoever is due first."""
@@ -132,9 +143,14 @@ class LoadTest:
         commands, self._commands = self._commands, []
         return commands
 
+    def seal(self, now: float) -> bool:
+        """Make the next packet of media ready, which then says that it was sent `now`; False if there is none. A server sees the
+        packets of a frame together, so seal all of them before any is sent."""
+        return self._sealer.seal(now)
+
     def poll_transmits(self) -> list[Batch]:
         transmits, self._transmits = self._transmits, []
-        return transmits
+        return transmits + self._sealer.poll_transmits()
 
     def poll_timeout(self) -> float | None:
         return min((at for at in (self._timers.next(), self._deadlines.next()) if at is not None), default=None)
@@ -145,9 +161,11 @@ class LoadTest:
         """What was measured so far; once it is over, what was measured then."""
         return self._final or self._figures(now)
 
-    def is_counter(self, seat: int) -> bool:
-        """Whether it does not matter when exactly datagrams of that participant came."""
-        return self._participants[seat].seat.role is Role.COUNTER
+    def has_settled(self, seat: int) -> bool:
+        """Whether that participant will only count from now on, so that it matters little when its datagrams are read."""
+        participant = self._participants[seat]
+        is_in = participant.state is State.IN and participant.first_media_at is not None
+        return is_in and participant.seat.role is Role.COUNTER
 
     # Joining
 
@@ -195,10 +213,10 @@ class LoadTest:
 
     # Draining
 
-    def _settle(self, now: float, seat: int) -> None:
-        """What follows from an input to a participant."""
+    def _settle(self, now: float, seat: int, *, came: float | None = None) -> None:
+        """What follows from an input to a participant, which came earlier if that is given."""
         participant = self._participants[seat]
-        participant.handle_events(now)
+        participant.handle_events(now, now if came is None else came)
         self._drain(seat)
         if seat in self._joining and participant.state is not State.JOINING:
             self._joining.discard(seat)
@@ -254,7 +272,7 @@ def _flows(subscribers: Iterable[Participant]) -> dict[str, Flow]:
 def _latencies(subscribers: Iterable[Participant]) -> dict[str, Quantiles]:
     parts: dict[str, list[Histogram]] = {}
     for one in subscribers:
-        for kind, histogram in one.latencies().items():
+        for kind, histogram in one.latencies():
             parts.setdefault(kind, []).append(histogram)
     whole = {kind: Histogram.of(histograms) for kind, histograms in parts.items()}
     return {kind: Quantiles.of(histogram) for kind, histogram in whole.items() if histogram.count}

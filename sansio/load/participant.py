@@ -13,18 +13,31 @@ from typing import Final
 
 from ..dtls import Certificate, HandshakeFactory
 from ..entropy import Entropy
+from ..kernel import Kernel
 from ..outputs import Address
 from ..sim import Client, ClientOptions, Connected, Joined, Left, Received, TrackOptions
-from ..wire import models
+from ..wire import models, rtc
 from .figures import Flow
 from .histogram import Histogram
-from .listening import ListenerKernel
+from .kernel import LoadKernel
 from .options import LoadOptions, Role, Seat, layers
+from .sealing import Sealer
 from .tally import Stream, Tally
 
 _DATA: Final = Struct("!2sQI")  # magic, when it was sent in microseconds, number
 _DATA_MAGIC: Final = b"\xd5\x1c"
 _TOPIC: Final = "load"
+
+
+def _tag(name: str) -> bytes:
+    """How a response with that message begins."""
+    empty = rtc.SignalResponse()
+    getattr(empty, name).SetInParent()
+    return empty.SerializeToString()[:-1]
+
+
+_GOSSIP: Final = tuple(map(_tag, ("update", "speakers_changed", "connection_quality")))
+"""What a server tells everybody about everybody. A thousand who each read of a thousand take longer than all else here."""
 
 
 class State(Enum):
@@ -39,12 +52,13 @@ class Participant:
     """See the module's text. The owner drains `client` after each call."""
 
     __slots__ = (
-        "_data_at", "_data_number", "_data_streams", "_kernel", "_kinds", "_options", "_sent_before", "client", "connected_at",
-        "data_latency", "first_media_at", "joined_at", "reason", "seat", "started_at", "state", "tally",
+        "_data_at", "_data_latency", "_data_number", "_data_streams", "_kernel", "_kinds", "_options", "_repairs", "_sealer",
+        "_sent_before", "client", "connected_at", "first_media_at", "joined_at", "reason", "seat", "started_at", "state", "tally",
     )  # fmt: skip
 
     def __init__(
-        self, seat: Seat, options: LoadOptions, *, entropy: Entropy, certificate: Certificate, handshake: HandshakeFactory
+        self, seat: Seat, options: LoadOptions, *, entropy: Entropy, certificate: Certificate, handshake: HandshakeFactory,
+        kernel: Kernel, sealer: Sealer,
     ) -> None:  # fmt: skip
         self.seat = seat
         self.state = State.WAITING
@@ -55,12 +69,16 @@ class Participant:
         self.connected_at: float | None = None
         self.first_media_at: float | None = None
         self.tally = Tally()
-        self.data_latency = Histogram()
         self._options = options
-        self._kernel = ListenerKernel(entropy) if seat.role is Role.LISTENER else None
+        self._sealer = sealer
+        self._kernel = LoadKernel(kernel, sealer, listens=seat.role is Role.LISTENER)
+        self._data_latency = Histogram()
         self._data_streams: dict[str, Stream] = {}
         """By identity of the sender."""
         self._kinds: dict[int, str] = {}
+        """By payload type."""
+        self._repairs: dict[int, int] = {}
+        """Payload type of retransmissions to that of what they repair."""
         self._data_at: float | None = None
         self._data_number = 0
         self._sent_before = 0
@@ -80,12 +98,13 @@ class Participant:
 
     # Input
 
-    def handle_frame(self, now: float, frame: bytes) -> None:
-        """A frame of its WebSocket."""
+    def handle_frame(self, now: float, frame: bytes) -> bool:
+        """A frame of its WebSocket. False if there was nothing to do about it."""
+        if frame.startswith(_GOSSIP):
+            return False
         self.client.handle_frame(now, frame)
-        if self.seat.role is not Role.LISTENER:
-            # Only who reads media needs to know whose it is; a thousand who each know a thousand are a gigabyte.
-            self.client.view.participants.clear()
+        self.client.view.participants.clear()  # of the join message
+        return True
 
     def handle_datagrams(
         self, now: float, batch: Sequence[tuple[Address, Address, bytes]], arrivals: Sequence[float]
@@ -93,35 +112,38 @@ class Participant:
         """False if there was nothing to do beyond counting."""
         rest = self.tally.handle_datagrams(batch)
         if self.first_media_at is None and len(rest) < len(batch):
-            self.first_media_at = now
+            self.first_media_at = now if not arrivals else arrivals[_first_missing(rest)]
         if self.seat.role is Role.COUNTER:
             if not rest:
                 return False
             batch = [batch[index] for index in rest]
             arrivals = [arrivals[index] for index in rest] if arrivals else ()
-        self.client.handle_datagrams(now, batch, arrivals or [now] * len(batch))
+        self.client.handle_datagrams(now, batch, arrivals)
         return True
 
     def handle_timeout(self, now: float) -> None:
+        """Send media if it is time for that; else data, so that each says when it was sent."""
         at = self.client.poll_timeout()
         if at is not None and at <= now:
+            self._sealer.expect_frames(now)
             self.client.handle_timeout(now)
-        if self._data_at is not None and self._data_at <= now:
+            self._sealer.expect_frames(None)
+        elif self._data_at is not None and self._data_at <= now:
             self._data_at += 1 / self._options.data_rate
             self._send_data(now)
 
-    def handle_events(self, now: float) -> None:
-        """Take note of what the client reports."""
+    def handle_events(self, now: float, came: float) -> None:
+        """Take note of what the client reports, and that it came at `came`."""
         for event in self.client.poll_events():
             match event:
                 case Joined():
-                    self.joined_at = now
+                    self.joined_at = came
                 case Connected():
-                    self._connected(now)
+                    self._connected(now, came)
                 case Left():
                     self._left(event)
                 case Received():
-                    self._take_data(event)
+                    self._take_data(came, event)
                 case _:
                     pass
         self.client.inbox.messages.clear()
@@ -137,10 +159,9 @@ class Participant:
     def restart_counts(self) -> None:
         """What came and what was sent before does not count."""
         self.tally.restart()
-        self.data_latency.clear()
         for stream in self._data_streams.values():
             stream.restart()
-        for histogram in self.latencies().values():
+        for histogram in (self._data_latency, *self._kernel.latency.values()):
             histogram.clear()
         self._sent_before = self._sent()
         self._learn_kinds()
@@ -151,10 +172,13 @@ class Participant:
         deadlines = (self.client.poll_timeout(), self._data_at)
         return min((at for at in deadlines if at is not None), default=None)
 
-    def latencies(self) -> dict[str, Histogram]:
-        """From publisher to here, by kind."""
-        media = {} if self._kernel is None else {"audio": self._kernel.audio, "video": self._kernel.video}
-        return media | {"data": self.data_latency}
+    def latencies(self) -> list[tuple[str, Histogram]]:
+        """From publisher to here, with its kind each."""
+        kinds = self._learn_kinds()
+        media = [
+            (kinds.get(self._repairs.get(number, number), "other"), one) for number, one in self._kernel.latency.items()
+        ]
+        return [*media, ("data", self._data_latency)]
 
     def flows(self) -> dict[str, Flow]:
         """What came, by kind."""
@@ -173,11 +197,11 @@ class Participant:
 
     # Private
 
-    def _connected(self, now: float) -> None:
+    def _connected(self, now: float, came: float) -> None:
         if self.state is not State.JOINING:
             return
         self.state = State.IN
-        self.connected_at = now
+        self.connected_at = came
         if self.seat.role is Role.PUBLISHER:
             self._publish(now)
 
@@ -203,7 +227,7 @@ class Participant:
         self._data_number += 1
         self.client.send_data(now, head.ljust(self._options.data_bytes, b"\0"), topic=_TOPIC, reliable=False)
 
-    def _take_data(self, received: Received) -> None:
+    def _take_data(self, came: float, received: Received) -> None:
         if len(received.payload) < _DATA.size or received.topic != _TOPIC:
             return
         magic, sent_us, number = _DATA.unpack_from(received.payload)
@@ -213,15 +237,22 @@ class Participant:
         if stream is None:
             stream = self._data_streams[received.sender] = Stream(number)
         stream.count(number & 0xFFFF, len(received.payload))
-        self.data_latency.add(received.at - sent_us * 1e-6)
+        if self.seat.role is Role.LISTENER:
+            self._data_latency.add(came - sent_us * 1e-6)
 
     def _learn_kinds(self) -> dict[int, str]:
         """Payload type to kind of media, as agreed on, also when the connection is gone."""
         for connection in (self.client.subscriber, self.client.publisher):
             for section in () if connection is None else connection.sections.values():
                 self._kinds.update(dict.fromkeys(section.codecs, section.kind))
+                self._repairs.update(section.rtx)
         return self._kinds
 
     def _sent(self) -> int:
         tracks = self.client.published.tracks.values()
         return self._data_number + sum(sender.sent for track in tracks for sender in track.senders)
+
+
+def _first_missing(indices: Sequence[int]) -> int:
+    """The first number from 0 on that is not among these, which are in order."""
+    return next((at for at, index in enumerate(indices) if at != index), len(indices))

@@ -42,7 +42,7 @@ from .connection import SUBSCRIBER, ClientConnection
 from .data import Inbox
 from .exchange import DataExchange
 from .heartbeat import Due, Heartbeat
-from .kernel import ClientKernel
+from .kernel import ClientKernel, MediaKernel
 from .memory import Memory
 from .publishing import PublishedTrack, Publishing, TrackOptions
 from .receiving import Receiving
@@ -99,7 +99,7 @@ class Client:
         handshake: HandshakeFactory = OpenSslHandshake,
         options: ClientOptions = ClientOptions(),  # noqa: B008 - frozen
         ports: int = 2,
-        kernel: ClientKernel | None = None,
+        kernel: MediaKernel | None = None,
     ) -> None:
         """`address` is that of its first UDP socket, as the server can reach it. Each connection that it opens takes the next
         of so many `ports`; two are needed for clients with two connections."""
@@ -107,7 +107,7 @@ class Client:
         self.options = options
         self._token = token
         self.address = address
-        self._kernel = kernel or ClientKernel(entropy)
+        self._kernel: MediaKernel = kernel or ClientKernel(entropy)
         self._transports = Transports(
             address=address,
             ports=ports,

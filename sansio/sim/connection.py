@@ -21,7 +21,7 @@ from ..rtcp import Packet
 from ..sdp import Negotiation, RemoteDescription, TransportParameters, client_capabilities
 from ..transport import Endpoint, PeerState, PeerTransport, ReceiveSection
 from ..wire import rtc
-from .kernel import ClientKernel
+from .kernel import MediaKernel
 from .media import Payload, RtpSender
 
 PUBLISHER = rtc.SignalTarget.PUBLISHER
@@ -45,7 +45,7 @@ class ClientConnection:
     )  # fmt: skip
 
     def __init__(
-        self, now: float, *, target: int, address: Address, kernel: ClientKernel, entropy: Entropy, certificate: Certificate,
+        self, now: float, *, target: int, address: Address, kernel: MediaKernel, entropy: Entropy, certificate: Certificate,
         handshake: HandshakeFactory,
     ) -> None:  # fmt: skip
         """`address` is that of a UDP socket of its own, since servers tell transports apart by addresses."""

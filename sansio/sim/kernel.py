@@ -6,10 +6,10 @@ can be sent.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from ..entropy import Entropy
-from ..kernel import Notice, PureKernel
+from ..kernel import Kernel, Notice, PureKernel
 from ..kernel.packets import Packet
 from ..kernel.receive import Stream
 from ..kernel.srtp import lib
@@ -17,8 +17,18 @@ from ..kernel.srtp import lib
 _TRAILER_BYTES: Final = 64
 
 
+class MediaKernel(Kernel, Protocol):
+    """What a client needs of its kernel."""
+
+    def take_packets(self) -> list[tuple[int, list[Packet]]]:
+        """Received packets since the last call, by stream, in order of arrival."""
+
+    def send_rtp(self, session: int, packet: bytes) -> bool:
+        """Protect and send a packet. False before there is a path."""
+
+
 class ClientKernel(PureKernel):
-    """See the module's text."""
+    """`MediaKernel` in Python; see the module's text."""
 
     __slots__ = ("_received",)
 
@@ -27,12 +37,10 @@ class ClientKernel(PureKernel):
         self._received: list[tuple[int, list[Packet]]] = []
 
     def take_packets(self) -> list[tuple[int, list[Packet]]]:
-        """Received packets since the last call, by stream, in order of arrival."""
         received, self._received = self._received, []
         return received
 
     def send_rtp(self, session: int, packet: bytes) -> bool:
-        """Protect and send a packet. False before there is a path."""
         found = self._session(session)
         if found.path is None:
             return False

@@ -9,7 +9,7 @@ from ..entropy import Entropy
 from ..errors import DropReason
 from ..outputs import Address, Batch
 from .connection import PUBLISHER, SUBSCRIBER, ClientConnection
-from .kernel import ClientKernel
+from .kernel import MediaKernel
 
 
 class Transports:
@@ -21,7 +21,7 @@ class Transports:
     )  # fmt: skip
 
     def __init__(
-        self, *, address: Address, ports: int, kernel: ClientKernel, entropy: Entropy, certificate: Certificate,
+        self, *, address: Address, ports: int, kernel: MediaKernel, entropy: Entropy, certificate: Certificate,
         handshake: HandshakeFactory,
     ) -> None:  # fmt: skip
         """`address` is that of the first UDP socket; each connection that is opened takes the next of so many `ports`."""

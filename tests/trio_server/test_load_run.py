@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,16 @@ from click.testing import CliRunner
 from rich.console import Console
 from server_rig import config
 
-from sansio.load import Figures
+from sansio import LocalProtocolError, choose_kernel
+from sansio.load import Figures, Role
 from trio_server.app import serve
+from trio_server.batch import choose
 from trio_server.cli import main
 from trio_server.config import DEV_KEYS
 from trio_server.load.command import Flags, make_plan
 from trio_server.load.process import ProcessWatch
 from trio_server.load.report import as_json, render
-from trio_server.load.runner import Plan, Report, run_plan
+from trio_server.load.runner import Plan, Report, run_plan, subscriber_roles
 from trio_server.load.target import LoadError
 
 pytestmark = [
@@ -96,9 +99,51 @@ async def test_audio_video_and_data_reach_everybody(signalling: str) -> None:
     output = text(wanted, report)
     assert "3 of 3 subscribers" in output
     assert "µs per forwarded packet" in output
+    assert "kB per subscriber" in output
+    assert f"{choose_kernel().name} kernel, {choose().name} sockets" in output
     values = json.loads(json.dumps(as_json(wanted, report)))
     assert values["forwarded"] == figures.forwarded
     assert values["server"]["us_per_packet"] > 0
+    assert values["server"]["bytes_per_subscriber"] * 3 == pytest.approx(values["server"]["grown_bytes"])
+    assert values["load_test"]["kernel"] == choose_kernel().name
+
+
+@pytest.mark.parametrize("kernel", ["pure", "native"])
+@pytest.mark.parametrize("sockets", ["python", "native"])
+async def test_it_runs_on_what_the_environment_names(
+    kernel: str, sockets: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATRIUM_KERNEL", kernel)
+    monkeypatch.setenv("ATRIUM_UDP", sockets)
+    try:
+        choose_kernel(kernel), choose(sockets)
+    except (LocalProtocolError, OSError) as error:
+        pytest.skip(str(error))
+    async with running() as url:
+        report, _ = await run_plan(plan(url, audio=True, data=True, signalling="v0"), None)
+    assert (report.kernel, report.sockets) == (kernel, sockets)
+    assert report.figures.received["audio"].packets == pytest.approx(3 * 1.5 * 50, rel=0.2)
+    assert (report.figures.loss, report.overflows) == (0.0, 0)
+    assert 0 < report.figures.latency["audio"].p50 < 0.1
+    assert 0 < report.figures.latency["data"].p50 < 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("ATRIUM_KERNEL", "no kernel named fast"), ("ATRIUM_UDP", "native sockets")]
+)
+async def test_what_is_not_here_is_said(name: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "fast" if name == "ATRIUM_KERNEL" else "native")
+    monkeypatch.setitem(sys.modules, "trio_server._udp", None)
+    with pytest.raises(LoadError, match=says):
+        await run_plan(plan("ws://127.0.0.1:1"), None)
+
+
+@pytest.mark.parametrize(("subscribers", "listeners"), [(0, 0), (1, 1), (10, 3), (1000, 8), (7, 7), (5, 0)])
+def test_listeners_are_spread_over_all(subscribers: int, listeners: int) -> None:
+    roles = subscriber_roles(subscribers, listeners)
+    places = [index for index, role in enumerate(roles) if role is Role.LISTENER]
+    assert (len(roles), len(places)) == (subscribers, listeners)
+    assert all(0 < after - before <= subscribers // listeners + 1 for before, after in pairwise(places))
 
 
 async def test_a_refused_join_says_why() -> None:
@@ -127,6 +172,15 @@ async def test_a_server_that_goes_away_drops_them() -> None:
     figures: Figures = reports[0].figures
     assert sum(figures.dropped.values()) == 4
     assert figures.received["audio"].packets > 0
+
+
+def test_a_process_has_grown_since_the_watch_began() -> None:
+    watch = ProcessWatch(os.getpid(), 5.0)
+    ballast = b"x" * (32 << 20)
+    watch.restart(6.0)
+    usage = watch.usage(8.0)
+    assert usage.grown_bytes == pytest.approx(len(ballast), rel=0.2)
+    assert usage.seconds == 2.0
 
 
 def test_a_process_that_is_not_there() -> None:

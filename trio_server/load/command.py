@@ -104,6 +104,6 @@ def run(plan: Plan, json_file: Path | None) -> int:
 def _watch(plan: Plan, console: Console) -> tuple[Report, bool]:
     """With a table that follows, where there is a terminal."""
     if not console.is_terminal:
-        return trio.run(run_plan, plan, lambda _: None)
+        return trio.run(run_plan, plan, None)
     with Live(console=console, auto_refresh=False, transient=True) as live:
         return trio.run(run_plan, plan, lambda report: live.update(render(plan, report), refresh=True))

@@ -20,6 +20,8 @@ class Usage:
     seconds: float
     memory_bytes: int
     """Resident at the end."""
+    grown_bytes: int
+    """By so much more than when the watch began."""
 
     @property
     def cores(self) -> float:
@@ -37,9 +39,10 @@ class ProcessWatch:
         except (OSError, ValueError, IndexError) as error:
             raise LoadError(f"there is no process {pid} whose use of CPU can be read") from error
         self._before, self._began = self._last[0], now
+        self._memory_before = self._last[1]
 
     def restart(self, now: float) -> None:
-        """Count from now on."""
+        """Count CPU from now on. Memory is still compared with what it was when the watch began."""
         self.usage(now)
         self._before, self._began = self._last[0], now
 
@@ -47,7 +50,12 @@ class ProcessWatch:
         with suppress(OSError, ValueError, IndexError):  # it may be gone
             self._last = self._read()
         cpu, memory = self._last
-        return Usage(cpu_seconds=cpu - self._before, seconds=now - self._began, memory_bytes=memory)
+        return Usage(
+            cpu_seconds=cpu - self._before,
+            seconds=now - self._began,
+            memory_bytes=memory,
+            grown_bytes=memory - self._memory_before,
+        )
 
     def _read(self) -> tuple[float, int]:
         fields = (self._root / "stat").read_text().rsplit(")", 1)[1].split()

@@ -27,9 +27,11 @@ def as_json(plan: Plan, report: Report) -> dict[str, object]:
     figures = report.figures
     values: dict[str, object] = attrs.asdict(figures)
     values |= {"url": plan.target.url, "room": plan.room, "forwarded": figures.forwarded, "loss": figures.loss}
-    values |= {"load_test": attrs.asdict(report.own), "overflows": report.overflows}
+    values |= {"load_test": attrs.asdict(report.own) | {"kernel": report.kernel, "sockets": report.sockets}}
+    values |= {"overflows": report.overflows}
     if report.server is not None:
-        values["server"] = attrs.asdict(report.server) | {"us_per_packet": _us_per_packet(report)}
+        each = {"us_per_packet": _us_per_packet(report), "bytes_per_subscriber": _bytes_per_subscriber(report)}
+        values["server"] = attrs.asdict(report.server) | each
     return values
 
 
@@ -95,19 +97,30 @@ def _troubles(report: Report) -> list[str]:
 
 
 def _costs(report: Report) -> list[str]:
-    own = f"load test: {report.own.cores:.0%} of a core, {report.own.memory_bytes / 1e6:,.0f} MB"
+    own = (
+        f"load test: {report.own.cores:.0%} of a core, {report.own.memory_bytes / 1e6:,.0f} MB, "
+        f"{report.kernel} kernel, {report.sockets} sockets"
+    )
     if report.server is None:
         return [own]
-    server = report.server
-    cost = _us_per_packet(report)
-    each = "" if cost is None else f", {cost:.2f} µs per forwarded packet"
-    return [f"server:    {server.cores:.0%} of a core, {server.memory_bytes / 1e6:,.0f} MB{each}", own]
+    server, cost, size = report.server, _us_per_packet(report), _bytes_per_subscriber(report)
+    line = f"server:    {server.cores:.0%} of a core, {server.memory_bytes / 1e6:,.0f} MB"
+    line += "" if cost is None else f"; {cost:.2f} µs per forwarded packet"
+    line += "" if size is None else f", {size / 1e3:,.0f} kB per subscriber"
+    return [line, own]
 
 
 def _us_per_packet(report: Report) -> float | None:
     if report.server is None or not report.figures.forwarded:
         return None
     return report.server.cpu_seconds / report.figures.forwarded * 1e6
+
+
+def _bytes_per_subscriber(report: Report) -> float | None:
+    """By how much the server has grown since before the first join, publishers included."""
+    if report.server is None or not report.figures.subscribers:
+        return None
+    return report.server.grown_bytes / report.figures.subscribers
 
 
 def _times(quantiles: Quantiles | None) -> list[str]:

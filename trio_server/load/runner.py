@@ -1,6 +1,6 @@
 """Runs a load test: one nursery for everything, and no task between an input and its outputs.
 
-The tasks are one for all UDP sockets, one for deadlines, one for the table, and three for the WebSocket of each participant
+The tasks are two for all UDP sockets, one for deadlines, one for the table, and three for the WebSocket of each participant
 (reader, writer, and that of trio-websocket).
 """
 
@@ -12,19 +12,21 @@ import signal
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
 from math import inf
 
 import attrs
 import trio
 
-from sansio import HttpRequest
+from sansio import HttpRequest, KernelChoice, LocalProtocolError, choose_kernel
 from sansio.auth import Claims, VideoGrant, mint
 from sansio.load import CloseSocket, Figures, LoadOptions, LoadTest, OpenSocket, Phase, Role, Seat, SendFrame
 
+from ..batch import SocketChoice, choose
 from .process import ProcessWatch, Usage
 from .signalling import Session
 from .sockets import Datagrams, SocketPool
-from .target import Found, Target, find
+from .target import Found, LoadError, Target, find
 
 TOKEN_TTL = 86_400.0
 GOODBYE_TIMEOUT = 3.0
@@ -76,19 +78,24 @@ class Report:
     """Of the load test itself."""
     overflows: int
     """Datagrams that the load test was too slow to read."""
+    kernel: str
+    """What the load test runs on: `native` or `pure`."""
+    sockets: str
+    """`native` or `python`."""
 
 
 class Runner:
     """One load test."""
 
-    def __init__(self, plan: Plan, found: Found) -> None:
+    def __init__(self, plan: Plan, found: Found, kernel: KernelChoice, sockets: SocketChoice) -> None:
         """Opens all sockets. Raises LoadError."""
         now = trio.current_time()
         two_connections = plan.signalling == "v0" or (plan.signalling == "auto" and not found.has_v1)
         options = attrs.evolve(plan.options, two_connections=two_connections)
         self._plan = plan
         self._context: ssl.SSLContext | None = plan.target.tls_context()
-        self._pool = SocketPool(found.local_host)
+        self._kernel, self._sockets = kernel.name, sockets.name
+        self._pool = SocketPool(found.local_host, sockets)
         self._server = None if plan.pid is None else ProcessWatch(plan.pid, now)
         self._own = ProcessWatch(os.getpid(), now)
         self._overflows = 0
@@ -97,7 +104,9 @@ class Runner:
         except BaseException:
             self._pool.close()
             raise
-        self.test = LoadTest(seats=seats, options=options, entropy=os.urandom, wallclock=time.time())
+        self.test = LoadTest(
+            seats=seats, options=options, entropy=os.urandom, wallclock=time.time(), kernel=kernel.make(os.urandom)
+        )
         self._phase = self.test.phase
         self._sessions: dict[int, Session] = {}
         self._nursery: trio.Nursery | None = None
@@ -110,7 +119,7 @@ class Runner:
     def _seats(self, ports: int) -> list[Seat]:
         plan = self._plan
         roles = [Role.PUBLISHER] * plan.publishers
-        roles += [Role.LISTENER if index < plan.listeners else Role.COUNTER for index in range(plan.subscribers)]
+        roles += subscriber_roles(plan.subscribers, plan.listeners)
         seats = []
         for index, role in enumerate(roles):
             identity = f"{'publisher' if role is Role.PUBLISHER else 'subscriber'}-{index:04}"
@@ -119,7 +128,7 @@ class Runner:
             seats.append(Seat(identity=identity, role=role, address=address, token=token))
         return seats
 
-    async def run(self, show: Callable[[Report], None]) -> bool:
+    async def run(self, show: Callable[[Report], None] | None) -> bool:
         """Until it is over, or a signal says so; then returns True."""
         interrupted = False
         try:
@@ -127,7 +136,8 @@ class Runner:
                 self._nursery = nursery
                 nursery.start_soon(self._pool.run, self._datagrams)
                 nursery.start_soon(self._time)
-                nursery.start_soon(self._show, show)
+                if show is not None:
+                    nursery.start_soon(self._show, show)
                 with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                     self._do(self.test.start)
                     interrupted = await _first(self._over.wait, signals.__anext__) == 1
@@ -146,11 +156,14 @@ class Runner:
         if self._last is not None:
             return self._last
         now = trio.current_time()
+        self._overflows += self._pool.poll_lost()
         return Report(
             figures=self.test.figures(now),
             server=None if self._server is None else self._server.usage(now),
             own=self._own.usage(now),
-            overflows=self._pool.overflows() - self._overflows,
+            overflows=self._overflows,
+            kernel=self._kernel,
+            sockets=self._sockets,
         )
 
     # What sessions report
@@ -171,8 +184,10 @@ class Runner:
 
     def _datagrams(self, seat: int, batch: Datagrams, ages: Sequence[float]) -> None:
         now = trio.current_time()
-        self.test.handle_datagrams(now, seat, batch, [now - age for age in ages])
-        self._flush()
+        if self.test.handle_datagrams(now, seat, batch, [now - age for age in ages]):
+            self._flush()
+        if self.test.has_settled(seat):
+            self._pool.defer(seat)
 
     def _do(self, act: Callable[..., None], *arguments: object) -> None:
         """Let the load test do something, and carry out what it wants."""
@@ -181,6 +196,8 @@ class Runner:
 
     def _flush(self) -> None:
         test = self.test
+        while test.seal(trio.current_time()):
+            pass
         for batch in test.poll_transmits():
             self._pool.send(batch)
         for seat, command in test.poll_commands():
@@ -207,7 +224,8 @@ class Runner:
     def _phase_changed(self) -> None:
         self._phase, now = self.test.phase, trio.current_time()
         if self._phase is Phase.MEASURING:
-            self._overflows = self._pool.overflows()
+            self._pool.poll_lost()
+            self._overflows = 0
             for watch in filter(None, (self._server, self._own)):
                 watch.restart(now)
             gc.collect()
@@ -246,10 +264,21 @@ class Runner:
             await trio.sleep(REPORT_INTERVAL)
 
 
-async def run_plan(plan: Plan, show: Callable[[Report], None]) -> tuple[Report, bool]:
-    """Run a load test; the last report, and whether it was interrupted. Raises LoadError."""
+def subscriber_roles(subscribers: int, listeners: int) -> list[Role]:
+    """Who listens and who counts. Listeners are spread over all, since servers send to one after another, often in the order in
+    which they came: the first would measure less latency than there is."""
+    before = [index * listeners // max(subscribers, 1) for index in range(subscribers + 1)]
+    return [Role.LISTENER if low < high else Role.COUNTER for low, high in pairwise(before)]
+
+
+async def run_plan(plan: Plan, show: Callable[[Report], None] | None) -> tuple[Report, bool]:
+    """Run a load test; the last report, and whether it was interrupted. `show` gets one every second. Raises LoadError."""
+    try:
+        kernel, sockets = choose_kernel(os.environ.get("ATRIUM_KERNEL", "")), choose()
+    except (LocalProtocolError, OSError) as error:
+        raise LoadError(str(error)) from error
     found = await find(plan.target, plan.token("probe", publishes=False))
-    runner = Runner(plan, found)
+    runner = Runner(plan, found, kernel, sockets)
     interrupted = await runner.run(show)
     return runner.report(), interrupted
 

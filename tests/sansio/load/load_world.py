@@ -9,6 +9,7 @@ from sansio.auth import Claims, VideoGrant, mint
 from sansio.config import Config
 from sansio.entropy import SeededEntropy
 from sansio.ids import SessionId
+from sansio.kernel import Kernel
 from sansio.load import CloseSocket, LoadOptions, LoadTest, OpenSocket, Phase, Role, Seat, SendFrame
 from sansio.node import Node
 from sansio.outputs import Accept, Address, Close, Reject, Send, Transmit
@@ -37,13 +38,16 @@ def _seat(index: int, role: Role, secret: str) -> Seat:
 
 class LoadWorld:
     def __init__(
-        self, seats: list[Seat], options: LoadOptions, *, latency: float = 0.020, loses: Callable[[int], bool] | None = None
+        self, seats: list[Seat], options: LoadOptions, *, latency: float = 0.020, loses: Callable[[int], bool] | None = None,
+        kernel: Kernel | None = None, sealing: float = 0.0, reading: float = 0.0,
     ) -> None:  # fmt: skip
-        """`loses` is asked for every datagram from the server, with its number."""
+        """`loses` is asked for every datagram from the server, with its number. Between making a frame and sealing it `sealing`
+        seconds pass, and datagrams wait `reading` seconds to be read."""
         dtls = SeededDtls(5)
         self.now = 100.0
         self._latency = latency
         self._loses = loses or (lambda _: False)
+        self._sealing, self._reading = sealing, reading
         self._datagrams = 0
         self._hosts = {seat.address[0]: index for index, seat in enumerate(seats)}
         self._addresses = [seat.address[0] for seat in seats]
@@ -54,7 +58,7 @@ class LoadWorld:
         self.node.add_socket(SERVER, [SERVER])
         self.test = LoadTest(
             seats=seats, options=options, entropy=SeededEntropy(4), certificate=dtls.certificate("load"),
-            handshake=dtls.handshake,
+            handshake=dtls.handshake, kernel=kernel,
         )  # fmt: skip
         self.open: set[int] = set()
         """Seats whose WebSocket is open."""
@@ -65,7 +69,7 @@ class LoadWorld:
         """Until it is over and everybody has left, or so long."""
         until = self.now + seconds
         while not (self.test.phase is Phase.OVER and not self._arrivals):
-            at = min(self._arrivals[0][0] if self._arrivals else until, *self._deadlines(until))
+            at = min(self._arrivals[0][0] if self._arrivals else until + 1, *self._deadlines(until))
             if at > until:
                 self.now = until
                 return
@@ -84,6 +88,8 @@ class LoadWorld:
         self.flush()
 
     def flush(self) -> None:
+        while self.test.seal(self.now + self._sealing):
+            pass
         for batch in self.test.poll_transmits():
             for transmit in batch:
                 self._up(transmit)
@@ -100,13 +106,13 @@ class LoadWorld:
     def _deadlines(self, until: float) -> list[float]:
         return [until + 1 if at is None else at for at in (self.node.poll_timeout(), self.test.poll_timeout())]
 
-    def _later(self, action: Action) -> None:
+    def _later(self, action: Action, *, extra: float = 0.0) -> None:
         self._order += 1
-        heappush(self._arrivals, (self.now + self._latency, self._order, action))
+        heappush(self._arrivals, (self.now + self._latency + extra, self._order, action))
 
     def _up(self, transmit: Transmit) -> None:
         local, remote, data = transmit
-        self._later(lambda: self.node.handle_datagrams(self.now, [(remote, local, data)]))
+        self._later(lambda: self.node.handle_datagrams(self.now, [(remote, local, data)]), extra=self._sealing)
 
     def _down(self, transmit: Transmit) -> None:
         local, remote, data = transmit
@@ -114,7 +120,11 @@ class LoadWorld:
         seat = self._hosts.get(remote[0])
         if seat is not None and not self._loses(self._datagrams):
             datagram: tuple[Address, Address, bytes] = (remote, local, data)
-            self._later(lambda: self.test.handle_datagrams(self.now, seat, [datagram], [self.now]))
+            came = self.now + self._latency
+            self._later(lambda: self._take(seat, datagram, came), extra=self._reading)
+
+    def _take(self, seat: int, datagram: tuple[Address, Address, bytes], came: float) -> None:
+        self.test.handle_datagrams(self.now, seat, [datagram], [came])
 
     def _request(self, seat: int, command: OpenSocket | SendFrame | CloseSocket) -> None:
         session = SessionId(seat)

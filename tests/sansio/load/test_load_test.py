@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
-from load_world import LoadWorld, seats
+from load_world import SERVER, LoadWorld, seats
 
 from sansio.load import LoadOptions, Phase
+from sansio.wire import models, rtc
 
 SHORT = LoadOptions(duration=4.0, bitrate_bps=400_000, fps=10)
 PER_SECOND = 10 * 5 + 50  # video of 5 packets in the top layer, audio
@@ -37,12 +39,13 @@ def test_latency_is_the_way_from_publisher_to_listener() -> None:
         assert quantiles.max < 0.06
 
 
-def test_counters_measure_no_latency_of_media() -> None:
-    world = LoadWorld(seats(1, 0, 2), SHORT)
+def test_counters_measure_no_latency() -> None:
+    world = LoadWorld(seats(1, 0, 2), attrs.evolve(SHORT, data=True))
     world.start()
     world.run()
     figures = world.test.figures(world.now)
     assert figures.latency == {}
+    assert figures.received["data"].packets > 50
     assert figures.received["audio"].packets > 300
 
 
@@ -150,3 +153,50 @@ def test_a_participant_whose_socket_goes_is_dropped() -> None:
     world.test.handle_socket_closed(world.now, 0)
     figures = world.test.figures(world.now)
     assert (figures.subscribers, figures.dropped) == (1, {"connection lost": 1})
+
+
+def test_who_counts_has_settled_once_media_has_come() -> None:
+    world = LoadWorld(seats(1, 1, 1), LoadOptions(duration=60.0))
+    world.start()
+    assert not any(world.test.has_settled(seat) for seat in range(3))
+    world.run(5.0)
+    assert [world.test.has_settled(seat) for seat in range(3)] == [False, True, False]  # listener, counter, publisher
+    world.test.handle_socket_closed(world.now, 1)
+    assert not world.test.has_settled(1)
+
+
+def test_without_media_nobody_settles() -> None:
+    world = LoadWorld(seats(0, 0, 2), LoadOptions(duration=60.0))
+    world.start()
+    world.run(5.0)
+    assert world.test.figures(world.now).subscribers == 2
+    assert not any(world.test.has_settled(seat) for seat in range(2))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[models.ParticipantInfo(sid="PA_1")])),
+        rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=[models.SpeakerInfo(sid="PA_1")])),
+        rtc.SignalResponse(connection_quality=rtc.ConnectionQualityUpdate()),
+    ],
+    ids=["update", "speakers", "quality"],
+)
+def test_what_is_told_of_others_is_not_read(message: rtc.SignalResponse) -> None:
+    world = LoadWorld(seats(1, 1, 1), LoadOptions(duration=60.0))
+    world.start()
+    world.run(5.0)
+    client = world.test._participants[0].client
+    client.view.participants.clear()
+    world.test.handle_frame(world.now, 0, message.SerializeToString())
+    assert (client.view.participants, client.view.speakers) == ({}, {})
+    assert world.test.poll_commands() == []
+
+
+def test_a_batch_of_mere_media_leaves_nothing_to_drain() -> None:
+    world = LoadWorld(seats(1, 0, 1), LoadOptions(duration=60.0))
+    world.start()
+    world.run(5.0)
+    media = (("10.0.0.0", 40_000), SERVER, b"\x80\x6f" + bytes(98))
+    assert not world.test.handle_datagrams(world.now, 0, [media])
+    assert world.test.handle_datagrams(world.now, 0, [media, (*media[:2], b"\x80\xc8" + bytes(30))])
