@@ -110,10 +110,11 @@ class Participant:
         self, now: float, batch: Sequence[tuple[Address, Address, bytes]], arrivals: Sequence[float]
     ) -> bool:
         """False if there was nothing to do beyond counting."""
-        rest = self.tally.handle_datagrams(batch)
-        if self.first_media_at is None and len(rest) < len(batch):
+        counts = self.seat.role is Role.COUNTER
+        rest = self.tally.handle_datagrams(batch, heeds_rtcp=not counts)
+        if self.first_media_at is None and self.tally.streams:
             self.first_media_at = now if not arrivals else arrivals[_first_missing(rest)]
-        if self.seat.role is Role.COUNTER:
+        if counts:
             if not rest:
                 return False
             batch = [batch[index] for index in rest]

@@ -55,14 +55,21 @@ class Tally:
         self.streams: dict[int, Stream] = {}
         """By SSRC."""
 
-    def handle_datagrams(self, batch: Sequence[tuple[Address, Address, bytes]]) -> list[int]:
-        """Count the RTP packets among (local, remote, data); returns the places of all else (RFC 7983 §7, RFC 5761 §4)."""
+    def handle_datagrams(
+        self, batch: Sequence[tuple[Address, Address, bytes]], *, heeds_rtcp: bool = True
+    ) -> list[int]:
+        """Count the RTP packets among (local, remote, data); returns the places of all else (RFC 7983 §7, RFC 5761 §4), RTCP
+        included if it is heeded."""
         streams = self.streams
         rest: list[int] = []
         for index, one in enumerate(batch):
             data = one[2]
-            if len(data) < 12 or not 128 <= data[0] < 192 or 192 <= data[1] < 224:
+            if len(data) < 12 or not 128 <= data[0] < 192:
                 rest.append(index)
+                continue
+            if 192 <= data[1] < 224:
+                if heeds_rtcp:
+                    rest.append(index)
                 continue
             kind, number, ssrc = _HEADER.unpack_from(data)
             stream = streams.get(ssrc)

@@ -223,13 +223,14 @@ class Runner:
 
     def _phase_changed(self) -> None:
         self._phase, now = self.test.phase, trio.current_time()
-        if self._phase is Phase.MEASURING:
+        if self._phase is Phase.WARMING:
+            gc.collect()
+            gc.freeze()  # a thousand participants live until the end; no collection needs to look at them again
+        elif self._phase is Phase.MEASURING:
             self._pool.poll_lost()
             self._overflows = 0
             for watch in filter(None, (self._server, self._own)):
                 watch.restart(now)
-            gc.collect()
-            gc.freeze()  # a thousand participants live until the end; no collection needs to look at them again
         elif self._phase is Phase.OVER:
             self._last = self.report()
             self._over.set()

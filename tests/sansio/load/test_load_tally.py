@@ -48,6 +48,12 @@ def test_what_is_not_rtp_is_left(data: bytes) -> None:
     assert tally.streams[7].received == 2
 
 
+def test_rtcp_is_neither_counted_nor_left_if_it_is_not_heeded() -> None:
+    tally = Tally()
+    assert tally.handle_datagrams([rtp(1), (HERE, THERE, b"\x80\xc8" + bytes(20)), rtp(2)], heeds_rtcp=False) == []
+    assert {ssrc: one.received for ssrc, one in tally.streams.items()} == {7: 2}
+
+
 def test_sources_are_apart_and_know_their_payload_type() -> None:
     tally = Tally()
     tally.handle_datagrams([rtp(1, 7, 96), rtp(9, 8, 0x80 | 111), rtp(2, 7, 96)])

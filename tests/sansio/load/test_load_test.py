@@ -193,10 +193,11 @@ def test_what_is_told_of_others_is_not_read(message: rtc.SignalResponse) -> None
     assert world.test.poll_commands() == []
 
 
-def test_a_batch_of_mere_media_leaves_nothing_to_drain() -> None:
+def test_media_and_reports_leave_nothing_to_drain_for_who_counts() -> None:
     world = LoadWorld(seats(1, 0, 1), LoadOptions(duration=60.0))
     world.start()
     world.run(5.0)
-    media = (("10.0.0.0", 40_000), SERVER, b"\x80\x6f" + bytes(98))
-    assert not world.test.handle_datagrams(world.now, 0, [media])
-    assert world.test.handle_datagrams(world.now, 0, [media, (*media[:2], b"\x80\xc8" + bytes(30))])
+    path = ("10.0.0.0", 40_000), SERVER
+    media, report, other = (*path, b"\x80\x6f" + bytes(98)), (*path, b"\x80\xc8" + bytes(30)), (*path, bytes(30))
+    assert not world.test.handle_datagrams(world.now, 0, [media, report])
+    assert world.test.handle_datagrams(world.now, 0, [media, other])
