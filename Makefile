@@ -1,8 +1,10 @@
 # make serve   run the server for development in a virtual environment of its own
 # make test    run the tests          make lint   style, types and import rules
 # make coverage   branch coverage of the core    make native   style, lints and tests of the compiled parts
+# make sanitize   tests of the compiled parts under AddressSanitizer
+# make wheel   build and try the wheels, with and without the compiled parts
 # make web     build the demo page    make docs   build the documentation
-# make fuzz    fuzz each parser for FUZZ_SECONDS
+# make fuzz    fuzz each target for FUZZ_SECONDS
 
 # The first Python that runs and is new enough.
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -18,7 +20,7 @@ PAGE_PACKAGES := examples/web/node_modules/.package-lock.json
 CLIENT_PACKAGES := tests/interop/node_modules/.package-lock.json
 PAGE_SOURCES := examples/web/build.mjs $(wildcard examples/web/src/*)
 
-.PHONY: serve test interop-deps coverage lint native web demo docs fuzz clean
+.PHONY: serve test interop-deps coverage lint native sanitize wheel web demo docs fuzz clean
 
 # Parsed anew once the page is there, since what is installed has the page in it.
 serve: demo
@@ -62,6 +64,12 @@ native: $(BIN)/python
 		cargo test --quiet --target-dir ../../native/target; }; }; \
 	else echo "cargo is not here: the compiled parts are left out"; fi
 
+sanitize: $(VENV)/.test
+	@.ci/sanitize $(BIN)/python
+
+wheel: $(BIN)/python demo
+	@$(BIN)/python .ci/wheels dist
+
 web: $(PAGE)
 
 $(PAGE): $(PAGE_PACKAGES) $(PAGE_SOURCES)
@@ -92,7 +100,7 @@ fuzz: $(VENV)/.fuzz
 	done
 
 clean:
-	rm -rf $(VENV) build trio_server/static examples/web/node_modules tests/interop/node_modules docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist trio_server/static examples/web/node_modules tests/interop/node_modules docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 # The environment. What `make test` installs (the checkout itself, editable) serves for `make serve` too.
 

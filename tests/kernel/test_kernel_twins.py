@@ -5,6 +5,7 @@ The fixtures compare them in every other test of this directory as well (`twins.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -19,6 +20,7 @@ from test_kernel_layer_properties import descriptors, structures
 
 from sansio.errors import LocalProtocolError
 from sansio.kernel import Codec, ExtensionIds, Kernel, Leg, LegMode, Notice, NoticeKind, SrtpProfile, StreamSpec
+from sansio.kernel.native import choose_kernel
 from sansio.rtp import Structure, red
 
 SOURCE = ExtensionIds(
@@ -211,6 +213,11 @@ class Both:
 
 def data_pick(both: Both, values: list[int]) -> int:
     return values[both.pick(len(values))]
+
+
+@pytest.mark.skipif(not os.environ.get("CI"), reason="only CI must build the compiled kernel")
+def test_ci_has_both_kernels() -> None:
+    assert choose_kernel().name == "native", choose_kernel().reason
 
 
 @pytest.mark.parametrize("make_kernel", ["twins"], indirect=True)
