@@ -23,6 +23,7 @@ from sansio.sim import Client, ClientOptions, OpenSocket, SendFrame
 
 HOST = "127.0.0.1"
 MOST_READ = 64
+QUEUE_BYTES = 4 << 20
 PACKET_BYTES = 1135
 """Of stamped payload, which makes datagrams of 1200 bytes."""
 
@@ -34,7 +35,7 @@ class Seat:
         self._server = server
         self._counts_only = counts_only
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, QUEUE_BYTES)
         self._udp.bind((HOST, 0))
         self._hearing = trio.CancelScope()
         self._listens_again = trio.Event()
@@ -103,10 +104,13 @@ class Seat:
                 self.do(partial(self.client.handle_timeout, trio.current_time()))
 
     def deafen(self) -> None:
-        """Read nothing until `listen`: to read costs the server too, as each of its datagrams then wakes this process."""
+        """Read nothing until `listen`, with the smallest queue, as the sockets of the floor: to read costs the server too, as
+        each of its datagrams then wakes this process, and so does filling a queue with memory that nothing has touched."""
         self._hearing.cancel()
+        self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
 
     def listen(self) -> None:
+        self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, QUEUE_BYTES)
         self._listens_again.set()
 
     async def _read(self) -> None:

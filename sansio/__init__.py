@@ -34,6 +34,7 @@ from .outputs import Batch as Batch
 from .outputs import Close as Close
 from .outputs import Command as Command
 from .outputs import HttpRequest as HttpRequest
+from .outputs import Packed as Packed
 from .outputs import Reject as Reject
 from .outputs import Respond as Respond
 from .outputs import Run as Run

@@ -2,7 +2,8 @@
 
 Datagrams leave as `Batch`es: one arena and a list of runs. A run is one or more datagrams to one destination that lie
 end to end in the arena, all of `segment_bytes` but the last, which may be shorter; that is the shape UDP segmentation
-offload takes. Iterating a batch gives single `Transmit`s, for small drivers and tests.
+offload takes. Iterating a batch gives single `Transmit`s, for small drivers and tests. The compiled kernel adds the same runs
+as `Packed` records, so that a compiled driver need not look at a Python object for each.
 
 Commands are imperative and frozen; events (`events.py`) are past tense. A command with a `ref` answers the request that
 carried the same `ref` in.
@@ -11,6 +12,7 @@ carried the same `ref` in.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from struct import Struct
 from typing import NamedTuple, TypeAlias
 
 import attrs
@@ -39,14 +41,30 @@ class Run(NamedTuple):
     segment_bytes: int
 
 
+RUN_RECORD = Struct("=IIHHHH16s")
+"""One run of `Packed`, in the machine's byte order: start, end, segment_bytes, remote port, remote IP version (4 or 6; 0 if it is
+no IP address), index of the local address in `Packed.locals`, remote address (network order, IPv4 in the first four bytes)."""
+
+
+class Packed(NamedTuple):
+    """The runs of a batch for compiled drivers."""
+
+    records: bytes
+    """One `RUN_RECORD` for each run."""
+    locals: tuple[Address, ...]
+
+
 class Batch:
     """Datagrams to send, in order. The arena may not be reused while a driver still holds the batch."""
 
-    __slots__ = ("arena", "runs")
+    __slots__ = ("arena", "packed", "runs")
 
-    def __init__(self, arena: bytes | bytearray | memoryview, runs: Sequence[Run]) -> None:
+    def __init__(
+        self, arena: bytes | bytearray | memoryview, runs: Sequence[Run], packed: Packed | None = None
+    ) -> None:
         self.arena = arena
         self.runs = runs
+        self.packed = packed
 
     def __iter__(self) -> Iterator[Transmit]:
         view = memoryview(self.arena)

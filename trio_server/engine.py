@@ -36,8 +36,10 @@ from sansio.events import Dropped
 
 log = structlog.get_logger("atrium.engine")
 
-MIN_SLEEP = 0.001
-"""Seconds between two timer steps at least, so that a deadline in the past cannot starve other tasks."""
+TIMER_INTERVAL = 0.005
+"""Seconds between two timer steps at least. Every participant has some deadlines each second; of many participants these come
+nearly all the time, and a step for each would cost more than what is to be done. It also keeps a deadline in the past from
+starving other tasks."""
 HOUSEKEEPING_INTERVAL = 10.0
 """Seconds between corrections of the wall clock and reports of drops."""
 FAILURE_LOG_INTERVAL = 1.0
@@ -119,7 +121,10 @@ class Engine:
         self._last_ref = 0
         self._lost: list[SessionId] = []
         self._sleep = trio.CancelScope()
+        self._due = inf
+        """The core's deadline as of the last step."""
         self._armed = inf
+        self._timed_at = -inf
         self._failures = 0
         self._failure_logged = -inf
 
@@ -128,7 +133,7 @@ class Engine:
     def datagrams(self, batch: Sequence[Datagram], ages: Sequence[float] = ()) -> None:
         """What was read from a socket, and for how many seconds each had waited there."""
         now = self._clock()
-        self._step(self._core.handle_datagrams, batch, [now - age for age in ages])
+        self._step(self._core.handle_datagrams, batch, [now - age for age in ages], may_be_due=True)
 
     def connect(self, outlet: Outlet, request: HttpRequest) -> SessionId:
         """A WebSocket asks to be let in; the verdict reaches `outlet`, perhaps before this returns."""
@@ -204,14 +209,14 @@ class Engine:
         """The timer: wakes the core at its deadlines. Runs until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_house)
+            self._look_at_deadline()
             while True:
-                with trio.CancelScope(deadline=self._next_wake()) as self._sleep:
-                    self._armed = self._sleep.deadline
+                self._armed = self._next_wake()
+                with trio.CancelScope(deadline=self._armed) as self._sleep:
                     await trio.sleep_forever()
                 self._armed = inf
-                due = self._core.poll_timeout()
-                if due is not None and due <= self._clock():
-                    self._step(self._core.handle_timeout)
+                if self._next_wake() <= self._clock():
+                    self._step(may_be_due=True)
 
     @property
     def is_empty(self) -> bool:
@@ -220,13 +225,18 @@ class Engine:
 
     # Private
 
-    def _step(self, feed: Callable[..., None], *args: object) -> bool:
-        """One input. False if the core failed."""
+    def _step(self, feed: Callable[..., None] | None = None, *args: object, may_be_due: bool = False) -> bool:
+        """One input, and with it what was to be done by now. False if the core failed."""
         try:
-            feed(self._clock(), *args)
+            now = self._clock()
+            if feed is not None:
+                feed(now, *args)
+            if may_be_due and self._next_wake() <= now:
+                self._timed_at = now
+                self._core.handle_timeout(now)
             self.flush()
         except Exception:
-            self._log_failure(getattr(feed, "__name__", "step"))
+            self._log_failure(getattr(feed, "__name__", "handle_timeout"))
             return False
         return True
 
@@ -266,16 +276,19 @@ class Engine:
         self._lost.append(session)
         self._report(Dropped(reason=DropReason.OUTBOX_FULL, count=1))
 
+    def _look_at_deadline(self) -> None:
+        deadline = self._core.poll_timeout()
+        self._due = inf if deadline is None else deadline
+
     def _arm(self) -> None:
         """Move the timer if it would wake too late. A wake too early costs less than moving it for every packet."""
-        deadline = self._core.poll_timeout()
-        if deadline is not None and deadline < self._armed:
-            self._armed = max(deadline, self._clock() + MIN_SLEEP)
+        self._look_at_deadline()
+        if self._due < self._armed:
+            self._armed = self._next_wake()
             self._sleep.deadline = self._armed
 
     def _next_wake(self) -> float:
-        deadline = self._core.poll_timeout()
-        return inf if deadline is None else max(deadline, self._clock() + MIN_SLEEP)
+        return max(self._due, self._timed_at + TIMER_INTERVAL)
 
     async def _keep_house(self) -> None:
         while True:

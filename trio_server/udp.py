@@ -18,7 +18,8 @@ import trio
 
 from sansio import Address, Batch, DropReason, Run
 
-from .batch import DatagramSocket, SocketChoice, choose
+from .batch import DatagramSocket, NativeSocket, SocketChoice, choose
+from .pace import Pace
 
 log = structlog.get_logger("atrium.udp")
 
@@ -47,6 +48,7 @@ class UdpSockets:
 
     def __init__(self, sockets: Iterable[DatagramSocket]) -> None:
         self._sockets = {each.local: each for each in sockets}
+        self._native = {local: each for local, each in self._sockets.items() if isinstance(each, NativeSocket)}
         self._drops: dict[DropReason, int] = {}
 
     @property
@@ -54,7 +56,11 @@ class UdpSockets:
         return list(self._sockets)
 
     def send(self, batch: Batch) -> None:
-        arena = memoryview(batch.arena)
+        arena, packed = memoryview(batch.arena), batch.packed
+        if packed is not None and self._native.keys() >= set(packed.locals):
+            for local in packed.locals:
+                self._count(self._native[local].send_packed(arena, packed))
+            return
         if len(self._sockets) == 1 or len(batch.runs) == 1:
             self._send_from(batch.runs[0].local if batch.runs else ("", 0), arena, batch.runs)
             return
@@ -96,11 +102,17 @@ class UdpSockets:
 async def _read(
     each: DatagramSocket, take: Callable[[Sequence[tuple[Address, Address, bytes]], Sequence[float]], None]
 ) -> None:
-    while True:
-        await trio.lowlevel.wait_readable(each.fileno())
-        batch, ages = each.receive(BATCH)
-        if batch:
-            take(batch, ages)
+    with Pace() as pace:
+        while True:
+            await trio.lowlevel.wait_readable(each.fileno())
+            while True:
+                pace.begin()
+                batch, ages = each.receive(BATCH)
+                if not batch:
+                    break
+                take(batch, ages)
+                if not await pace.rest():
+                    break
 
 
 def open_sockets(addresses: Sequence[str], ports: Sequence[int], *, choice: SocketChoice | None = None) -> UdpSockets:

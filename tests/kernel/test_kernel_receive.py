@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from rig import GCM, KEY_BYTES, Peer, Rig, kinds, leg_spec, vp8, write
 
 from sansio.errors import DropReason, LocalProtocolError
 from sansio.kernel import Codec, ExtensionIds, Kernel, Leg, LegMode, NoticeKind, SrtpProfile, StreamSpec
+from sansio.outputs import RUN_RECORD
 from sansio.rtp import vp8 as vp8_format
 
 RECEIVER_REPORT = struct.pack("!BBHI", 0x80, 201, 1, 0x77)
@@ -298,6 +300,32 @@ def test_equal_packets_of_a_burst_leave_as_one_run(kernel: Kernel) -> None:
         for total, segment in ((3500 + 4 * wire, 1000 + wire), (1000 + wire, 1000 + wire), (1001 + wire, 1001 + wire))
     ]
     assert len(batch) == 12
+
+
+def test_packed_runs_say_the_same(kernel: Kernel) -> None:
+    rig = Rig(kernel)
+    stream = rig.stream()
+    peers = [rig.subscriber() for _ in range(4)]
+    locals_ = [("192.0.2.1", 7882), ("2001:db8::1", 7882)]
+    remotes = [("198.51.100.7", 1), ("2001:db8::7", 65535), ("192.0.2.1", 2), ("no address", 3)]
+    rig.publisher.send(0.0, write(1, 1, b"x"))
+    for number, (peer, remote) in enumerate(zip(peers, remotes, strict=True)):
+        kernel.set_path(peer.session, locals_[number % 2], remote)
+        kernel.switch(0.0, rig.leg(peer), stream, 1, 1)
+    rig.publisher.send(0.1, *(write(2 + i, 1, bytes(100 + i % 3)) for i in range(7)))
+    batches = kernel.poll_transmits()
+    assert sum(map(len, batches)) == 4 * 8
+    for batch in batches:
+        if batch.packed is None:
+            continue  # the pure kernel leaves it at tuples
+        assert batch.packed.locals == tuple(locals_)
+        records = list(RUN_RECORD.iter_unpack(batch.packed.records))
+        assert len(records) == len(batch.runs)
+        for run, (start, end, segment_bytes, port, version, local, address) in zip(batch.runs, records, strict=True):
+            assert (run.start, run.end, run.segment_bytes) == (start, end, segment_bytes)
+            assert run.local == locals_[local]
+            text = {4: str(IPv4Address(address[:4])), 6: str(IPv6Address(address)), 0: "no address"}[version]
+            assert run.remote == (text, port if version else 3)
 
 
 def test_batches_stay_valid_after_later_ones(kernel: Kernel) -> None:

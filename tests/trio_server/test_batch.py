@@ -7,13 +7,14 @@ import socket
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from ipaddress import ip_address
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sansio.errors import DropReason
-from sansio.outputs import Address, Run
+from sansio.outputs import RUN_RECORD, Address, Packed, Run
 from trio_server.batch import DatagramSocket, NativeSocket, PlainSocket, SegmentingSocket, choose
 
 pytestmark = pytest.mark.net
@@ -100,6 +101,51 @@ def test_all_send_the_datagrams_that_the_plain_one_sends(
 ) -> None:
     arena = (seed * (4000 * 80 // len(seed) + 1))[: 4000 * 80]
     assert send(kind, arena, plan, sinks) == send(PlainSocket, arena, plan, sinks)
+
+
+def pack(runs: Sequence[Run], locals_: Sequence[Address]) -> Packed:
+    """As the compiled kernel does."""
+    records = b"".join(
+        RUN_RECORD.pack(start, end, segment, remote[1], 4, locals_.index(local), ip_address(remote[0]).packed)
+        for local, remote, start, end, segment in runs
+    )
+    return Packed(records, tuple(locals_))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(plan=plans, foreign=st.lists(st.booleans(), min_size=80, max_size=80))
+def test_packed_runs_leave_as_the_others_do(sinks: list[socket.socket], plan: Plan, foreign: list[bool]) -> None:
+    outlet = native(bound())
+    assert isinstance(outlet, NativeSocket)
+    arena = bytes(range(256)) * (4000 * 80 // 256)
+    elsewhere = ("127.0.0.2", 7)
+    runs, at = [], 0
+    for (number, length, segment), is_foreign in zip(plan, foreign, strict=False):
+        to = sinks[number].getsockname() if number < SINKS else NOWHERE
+        runs.append(Run(elsewhere if is_foreign else outlet.local, to, at, at + length, segment))
+        at += length
+    drops = outlet.send(memoryview(arena), [run for run in runs if run.local == outlet.local])
+    expected = (drops, *map(drain, sinks))
+    drops = outlet.send_packed(memoryview(arena), pack(runs, [elsewhere, outlet.local]))
+    outlet.close()
+    assert (drops, *map(drain, sinks)) == expected
+
+
+def test_packed_runs_that_make_no_sense_are_refused() -> None:
+    outlet = native(bound())
+    assert isinstance(outlet, NativeSocket)
+    run = (0, 4, 2, 9, 4, 0, bytes(16))
+    for records in (
+        RUN_RECORD.pack(*run)[:-1],
+        RUN_RECORD.pack(2, 5, *run[2:]),
+        RUN_RECORD.pack(3, 2, *run[2:]),
+        RUN_RECORD.pack(0, 4, 0, *run[3:]),
+    ):
+        with pytest.raises(ValueError, match=r"record|run"):
+            outlet.send_packed(memoryview(b"data"), Packed(records, (outlet.local,)))
+    nowhere = Packed(RUN_RECORD.pack(0, 4, 2, 9, 0, 0, bytes(16)), (outlet.local,))
+    assert outlet.send_packed(memoryview(b"data"), nowhere) == {DropReason.UNREACHABLE: 2}
+    outlet.close()
 
 
 def test_long_runs_arrive_whole(kind: Maker, sinks: list[socket.socket]) -> None:

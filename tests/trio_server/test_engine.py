@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 import structlog
@@ -15,7 +16,7 @@ from sansio.errors import DropReason
 from sansio.events import Dropped, Event, RoomStarted
 from sansio.ids import SessionId
 from sansio.outputs import Accept, Batch, Close, HttpRequest, Reject, Respond, Send
-from trio_server.engine import HOUSEKEEPING_INTERVAL, Engine
+from trio_server.engine import HOUSEKEEPING_INTERVAL, TIMER_INTERVAL, Engine
 
 REQUEST = HttpRequest(method="GET", path="/rtc")
 LOCAL, REMOTE = ("127.0.0.1", 7882), ("127.0.0.1", 5000)
@@ -222,7 +223,24 @@ async def test_a_deadline_in_the_past_does_not_starve_others(rig: Rig, autojump_
     core.deadline = trio.current_time() - 1
     async with running(Engine(core, rig.udp, rig.events.append)):
         await trio.sleep(0.05)
-    assert 1 <= len(core.timeouts) <= 51
+    assert 1 <= len(core.timeouts) <= 11
+    gaps = [after - before for before, after in pairwise(core.timeouts)]
+    assert min(gaps) >= TIMER_INTERVAL * 0.999
+
+
+async def test_a_deadline_that_has_come_is_served_with_datagrams(
+    rig: Rig, autojump_clock: trio.testing.MockClock
+) -> None:
+    start = rig.core.deadline = trio.current_time()
+    rig.engine.flush()
+    for _ in range(2):  # the second comes too soon after the first
+        rig.engine.datagrams([(LOCAL, REMOTE, b"x")])
+        rig.core.deadline = start
+    rig.engine.flush()
+    assert rig.core.timeouts == [start]
+    autojump_clock.jump(TIMER_INTERVAL)
+    rig.engine.datagrams([(LOCAL, REMOTE, b"x")])
+    assert rig.core.timeouts == [start, pytest.approx(start + TIMER_INTERVAL)]
 
 
 async def test_drops_and_wall_clock_are_looked_after(rig: Rig, autojump_clock: trio.testing.MockClock) -> None:

@@ -7,13 +7,14 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 import pytest
 import structlog
 import trio
 
 from sansio.errors import DropReason
-from sansio.outputs import Address, Batch, Run, Transmit
+from sansio.outputs import RUN_RECORD, Address, Batch, Packed, Run, Transmit
 from trio_server.batch import PlainSocket, SegmentingSocket, SocketChoice, choose, wrap
 from trio_server.udp import BATCH, PortInUse, UdpSockets, open_sockets
 
@@ -119,6 +120,24 @@ async def test_a_batch_leaves_by_the_socket_it_names(choice: SocketChoice) -> No
         to = other.getsockname()
         udp.send(Batch.of([Transmit(first, to, b"a"), Transmit(second, to, b"b"), Transmit(second, to, b"c")]))
         assert [other.recvfrom(100) for _ in range(3)] == [(b"a", first), (b"b", second), (b"c", second)]
+    udp.close()
+
+
+async def test_packed_runs_leave_by_the_sockets_they_name(choice: SocketChoice) -> None:
+    udp = open_sockets(["127.0.0.1", "127.0.0.2"], [0], choice=choice)
+    locals_ = tuple(udp.addresses)
+    with peer() as other:
+        to = other.getsockname()
+        runs = [Run(local, to, at, at + 1, 1) for at, local in enumerate((*locals_, locals_[0]))]
+        address = ip_address(to[0]).packed
+        records = [RUN_RECORD.pack(run.start, run.end, 1, to[1], 4, locals_.index(run.local), address) for run in runs]
+        udp.send(Batch(b"abc", runs, Packed(b"".join(records), locals_)))
+        assert sorted(other.recvfrom(100) for _ in range(3)) == [
+            (b"a", locals_[0]), (b"b", locals_[1]), (b"c", locals_[0])
+        ]  # fmt: skip
+        lost = Packed(b"".join(records), (("127.0.0.3", 9), *locals_[1:]))
+        udp.send(Batch(b"abc", [Run(("127.0.0.3", 9), to, 0, 1, 1)], lost))
+        assert udp.poll_drops() == {DropReason.UNREACHABLE: 1}
     udp.close()
 
 

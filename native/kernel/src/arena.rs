@@ -9,7 +9,8 @@ pub const CHUNK_BYTES: usize = 256 * 1024;
 const MAX_RUN_BYTES: usize = 60_000;
 const MAX_RUN_DATAGRAMS: u32 = 64;
 const TRAILER_BYTES: usize = 148;
-const MAX_POOLED: usize = 16;
+/// Of a burst to many subscribers, so that the next one finds its memory warm.
+const MAX_POOLED: usize = 64;
 
 /// Datagrams to one destination that lie end to end, cut every `segment_bytes`.
 pub struct Run<P> {

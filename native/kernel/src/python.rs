@@ -4,14 +4,15 @@
 //! interpreter's lock is released while a batch is taken in. Should there be a panic all the same, it is caught and becomes a
 //! RuntimeError, which a driver survives: PyO3's own exception for it would end the process.
 
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMemoryView, PyTuple};
 
-use crate::arena::{Batch, Chunk};
+use crate::arena::{Batch, Chunk, Run};
 use crate::kernel::{Form, Kernel};
 use crate::notice::{Notice, DROP_REASONS};
 use crate::spec::{Codec, ExtensionIds, LegMode, LegSpec, Misuse, StreamSpec};
@@ -21,10 +22,40 @@ use crate::srtp::Profile;
 const NOTICE_KINDS: [&str; 7] =
     ["UNKNOWN_SSRC", "RTCP", "FIRST_PACKET", "KEY_FRAME", "GAP", "LEG_NEEDS_KEY_FRAME", "MARKED_SWITCH"];
 
-/// Local and remote address, as given.
+/// Bytes of one run in `Packed`: `RUN_RECORD` in `sansio/outputs.py`.
+const RECORD_BYTES: usize = 32;
+
+/// Local and remote address, as given and as records have them.
 struct Path {
     local: Py<PyAny>,
     remote: Py<PyAny>,
+    /// Of the local address in `NativeKernel::locals`.
+    index: u16,
+    /// None if the remote one is no IP address.
+    target: Option<SocketAddr>,
+}
+
+impl Path {
+    /// What does not change from run to run: port, version, index, address.
+    fn record(&self, start: usize, end: usize, segment_bytes: usize) -> [u8; RECORD_BYTES] {
+        let (version, port) = match self.target {
+            None => (0, 0),
+            Some(SocketAddr::V4(to)) => (4, to.port()),
+            Some(SocketAddr::V6(to)) => (6, to.port()),
+        };
+        let mut record = [0; RECORD_BYTES];
+        record[..4].copy_from_slice(&(start as u32).to_ne_bytes());
+        record[4..8].copy_from_slice(&(end as u32).to_ne_bytes());
+        for (at, value) in [segment_bytes as u16, port, version, self.index].into_iter().enumerate() {
+            record[8 + 2 * at..10 + 2 * at].copy_from_slice(&value.to_ne_bytes());
+        }
+        match self.target.map(|target| target.ip()) {
+            Some(IpAddr::V4(ip)) => record[16..20].copy_from_slice(&ip.octets()),
+            Some(IpAddr::V6(ip)) => record[16..].copy_from_slice(&ip.octets()),
+            None => (),
+        }
+        record
+    }
 }
 
 /// What went wrong: ours to tell, or an exception of what was called.
@@ -58,6 +89,7 @@ struct Types {
     drop_reasons: Vec<Py<PyAny>>,
     batch: Py<PyAny>,
     run: Py<PyAny>,
+    packed: Py<PyAny>,
 }
 
 impl Types {
@@ -82,6 +114,7 @@ impl Types {
             drop_reasons: members(&errors, "DropReason", &DROP_REASONS)?,
             batch: outputs.getattr("Batch")?.unbind(),
             run: outputs.getattr("Run")?.unbind(),
+            packed: outputs.getattr("Packed")?.unbind(),
         })
     }
 
@@ -143,12 +176,36 @@ impl ArenaChunk {
     }
 }
 
+/// The runs of a batch, made into tuples only for those who ask.
+#[pyclass(frozen, sequence, module = "sansio.kernel._native")]
+struct Runs {
+    runs: Vec<Run<Path>>,
+    class: Py<PyAny>,
+}
+
+#[pymethods]
+impl Runs {
+    fn __len__(&self) -> usize {
+        self.runs.len()
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, index: isize) -> PyResult<Bound<'py, PyAny>> {
+        let place = if index < 0 { index + self.runs.len() as isize } else { index };
+        let run = usize::try_from(place).ok().and_then(|place| self.runs.get(place));
+        let run = run.ok_or_else(|| PyIndexError::new_err("no such run"))?;
+        let (local, remote) = (run.path.local.bind(py), run.path.remote.bind(py));
+        self.class.bind(py).call1((local, remote, run.start, run.end, run.segment_bytes))
+    }
+}
+
 /// The compiled kernel.
 #[pyclass(module = "sansio.kernel._native")]
 struct NativeKernel {
     kernel: Kernel<Path>,
     entropy: Py<PyAny>,
     types: Types,
+    /// Local addresses of paths, in the order in which they came.
+    locals: Py<PyTuple>,
 }
 
 impl NativeKernel {
@@ -202,16 +259,35 @@ impl NativeKernel {
     }
 
     fn batch<'py>(&self, py: Python<'py>, batch: Batch<Path>) -> PyResult<Bound<'py, PyAny>> {
-        let runs = PyList::empty(py);
-        for run in &batch.runs {
-            let (local, remote) = (run.path.local.bind(py), run.path.remote.bind(py));
-            let values = (local, remote, run.start, run.end, run.segment_bytes);
-            runs.append(self.types.named(py, &self.types.run, values)?)?;
+        let Batch { chunk, runs } = batch;
+        let mut records = Vec::with_capacity(runs.len() * RECORD_BYTES);
+        for run in &runs {
+            records.extend_from_slice(&run.path.record(run.start, run.end, run.segment_bytes));
         }
-        let chunk = Bound::new(py, ArenaChunk(batch.chunk))?;
+        let packed = self.types.named(py, &self.types.packed, (PyBytes::new(py, &records), self.locals.bind(py)))?;
+        let runs = Bound::new(py, Runs { runs, class: self.types.run.clone_ref(py) })?;
+        let chunk = Bound::new(py, ArenaChunk(chunk))?;
         let arena = PyMemoryView::from(chunk.as_any())?;
-        self.types.batch.bind(py).call1((arena, runs))
+        self.types.batch.bind(py).call1((arena, runs, packed))
     }
+
+    /// The place of a local address among those known.
+    fn local_index(&mut self, py: Python, local: &Py<PyAny>) -> PyResult<u16> {
+        let known = self.locals.bind(py);
+        if let Some(index) = known.iter().position(|one| one.eq(local).unwrap_or(false)) {
+            return Ok(index as u16);
+        }
+        let index = u16::try_from(known.len())?;
+        let longer = known.iter().chain([local.bind(py).clone()]).collect::<Vec<_>>();
+        self.locals = PyTuple::new(py, longer)?.unbind();
+        Ok(index)
+    }
+}
+
+/// An address of Python's as the system has it; none if it is no IP address.
+fn socket_address(pair: &Bound<PyAny>) -> Option<SocketAddr> {
+    let (host, port): (String, u16) = pair.extract().ok()?;
+    Some(SocketAddr::new(host.parse().ok()?, port))
 }
 
 /// Draws integers as `sansio.entropy.random_bits` does.
@@ -228,7 +304,8 @@ fn drawing<'py>(py: Python<'py>, entropy: &'py Py<PyAny>) -> impl FnMut(u32) -> 
 impl NativeKernel {
     #[new]
     fn new(py: Python, entropy: Py<PyAny>) -> PyResult<Self> {
-        Ok(NativeKernel { kernel: Kernel::default(), entropy, types: Types::find(py)? })
+        let locals = PyTuple::empty(py).unbind();
+        Ok(NativeKernel { kernel: Kernel::default(), entropy, types: Types::find(py)?, locals })
     }
 
     // Sessions
@@ -245,7 +322,9 @@ impl NativeKernel {
     }
 
     fn set_path(&mut self, py: Python, session: i64, local: Py<PyAny>, remote: Py<PyAny>) -> PyResult<()> {
-        self.run(py, |kernel, _| Ok(kernel.set_path(session, Path { local, remote })?))
+        let index = self.local_index(py, &local)?;
+        let target = socket_address(remote.bind(py));
+        self.run(py, |kernel, _| Ok(kernel.set_path(session, Path { local, remote, index, target })?))
     }
 
     // Receiving

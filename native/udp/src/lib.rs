@@ -3,14 +3,16 @@
 //! A run of datagrams that lie end to end in one buffer becomes one message, which the kernel cuts (UDP_SEGMENT, udp(7)), and
 //! up to 64 messages become one system call. Nothing here waits: what the socket does not take is counted as lost.
 //!
-//! `plan` turns runs into messages, `system` holds the system calls and all their `unsafe`, `transmit` keeps going when one
-//! message fails, and `python` is `trio_server._udp`. Receive coalescing (UDP_GRO) is left out: publishers on real networks
+//! `plan` turns runs into messages, `system` holds the system calls of sockets, `transmit` keeps going when one message fails,
+//! `alarm` is a fine timer by which busy sockets are read, and `python` is `trio_server._udp`. Receive coalescing (UDP_GRO) is left out: publishers on real networks
 //! send datagrams one by one, and their stamps, which judge the path, would be merged with them. io_uring is left out too: it
 //! gains nothing on sockets that are not connected.
 //!
 //! The crate builds without Python (`--no-default-features`), which is how its own tests run. On other systems than Linux it
 //! builds as a module that cannot be imported.
 
+#[cfg(target_os = "linux")]
+pub mod alarm;
 #[cfg(target_os = "linux")]
 pub mod plan;
 #[cfg(target_os = "linux")]

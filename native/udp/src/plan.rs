@@ -1,11 +1,50 @@
 //! From runs of datagrams to messages for the kernel.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Datagrams of one message: UDP_MAX_SEGMENTS of older Linux kernels.
 const MAX_SEGMENTS: usize = 64;
 /// Bytes of one message: what the length field of an IP packet allows, with headers to spare.
 const MAX_BYTES: usize = 65_000;
+
+/// Bytes of a record.
+pub const RECORD_BYTES: usize = 32;
+
+/// One run as `RUN_RECORD` of `sansio/outputs.py` has it.
+pub struct Record {
+    /// Where to; none if that is no IP address.
+    pub to: Option<SocketAddr>,
+    /// Where the first datagram starts.
+    pub start: usize,
+    /// Where the last one ends.
+    pub end: usize,
+    /// Bytes of each but the last.
+    pub segment: usize,
+    /// Which local address it leaves from.
+    pub local: u16,
+}
+
+impl Record {
+    /// Any bytes make some record.
+    pub fn read(bytes: &[u8; RECORD_BYTES]) -> Self {
+        let long = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize;
+        let short = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+        let mut address = [0; 16];
+        address.copy_from_slice(&bytes[16..]);
+        let ip = match short(12) {
+            4 => Some(IpAddr::from([address[0], address[1], address[2], address[3]])),
+            6 => Some(IpAddr::from(address)),
+            _ => None,
+        };
+        Record {
+            to: ip.map(|ip| SocketAddr::new(ip, short(10))),
+            start: long(0),
+            end: long(4),
+            segment: short(8).into(),
+            local: short(14),
+        }
+    }
+}
 
 /// Bytes `start` to `end` of a buffer for one destination, one datagram for every `segment` bytes; the last may be shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +120,23 @@ mod tests {
             add(&mut messages, Message { to: ([127, 0, 0, 1], port).into(), start, end, segment }, can_segment);
         }
         messages.iter().map(|each| (each.to.port(), each.start, each.end, each.segment)).collect()
+    }
+
+    #[test]
+    fn records_are_read_as_they_were_packed() {
+        let mut bytes = [0; RECORD_BYTES];
+        bytes[..4].copy_from_slice(&70_000_u32.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&72_000_u32.to_ne_bytes());
+        for (at, value) in [1200_u16, 7882, 4, 3].into_iter().enumerate() {
+            bytes[8 + 2 * at..10 + 2 * at].copy_from_slice(&value.to_ne_bytes());
+        }
+        bytes[16..20].copy_from_slice(&[192, 0, 2, 1]);
+        let Record { to, start, end, segment, local } = Record::read(&bytes);
+        assert_eq!((to, start, end), (Some("192.0.2.1:7882".parse().unwrap()), 70_000, 72_000));
+        assert_eq!((segment, local), (1200, 3));
+        bytes[12..14].copy_from_slice(&6_u16.to_ne_bytes());
+        assert_eq!(Record::read(&bytes).to, Some("[c000:201::]:7882".parse().unwrap()));
+        assert_eq!(Record::read(&[0; RECORD_BYTES]).to, None);
     }
 
     #[test]

@@ -1,19 +1,21 @@
-//! `trio_server._udp`: one socket as Python sees it.
+//! `trio_server._udp`: one socket, and a timer, as Python sees them.
 //!
 //! The interpreter's lock is released around the system calls. A panic, should there be one, becomes a RuntimeError: PyO3's own
 //! exception for it would end the process.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::time::Duration;
 
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
-use crate::plan::{self, Message};
+use crate::alarm;
+use crate::plan::{self, Message, Record, RECORD_BYTES};
 use crate::system::{self, Datagram, DATAGRAM_BYTES, MESSAGES};
 use crate::transmit::{self, Lost};
 
@@ -67,6 +69,14 @@ impl BatchSocket {
         guarded(|| self.send_now(py, &arena, runs))
     }
 
+    /// The same for runs packed into records, of which those with this index of a local address are sent.
+    fn send_packed(&mut self, py: Python, arena: PyBuffer<u8>, records: &[u8], local: u16) -> PyResult<(usize, usize)> {
+        guarded(|| {
+            let senseless = self.plan_packed(records, local, arena.len_bytes())?;
+            self.transmit(py, &arena, senseless)
+        })
+    }
+
     /// Close the duplicate.
     fn close(&mut self) {
         self.socket = None;
@@ -92,6 +102,11 @@ impl BatchSocket {
 
     fn send_now(&mut self, py: Python, arena: &PyBuffer<u8>, runs: &Bound<PyAny>) -> PyResult<(usize, usize)> {
         let senseless = self.plan(runs, arena.len_bytes())?;
+        self.transmit(py, arena, senseless)
+    }
+
+    /// Send what is planned; `senseless` datagrams are lost already.
+    fn transmit(&mut self, py: Python, arena: &PyBuffer<u8>, senseless: usize) -> PyResult<(usize, usize)> {
         let bytes = contents(arena)?;
         let Self { socket, messages, .. } = self;
         let Lost { full, unreachable } = match socket {
@@ -109,15 +124,75 @@ impl BatchSocket {
             let run = run?.cast_into::<PyTuple>()?;
             let (start, end): (usize, usize) = (run.get_item(2)?.extract()?, run.get_item(3)?.extract()?);
             let segment: usize = run.get_item(4)?.extract()?;
-            if segment == 0 || start > end || end > arena_bytes {
-                return Err(PyValueError::new_err("a run outside its arena, or without a size"));
-            }
-            match self.destinations.find(run.get_item(1)?)? {
-                Some(to) => plan::add(&mut self.messages, Message { to, start, end, segment }, self.can_segment),
-                None => lost += (end - start).div_ceil(segment),
+            let to = self.destinations.find(run.get_item(1)?)?;
+            lost += self.add(to, start, end, segment, arena_bytes)?;
+        }
+        Ok(lost)
+    }
+
+    fn plan_packed(&mut self, records: &[u8], local: u16, arena_bytes: usize) -> PyResult<usize> {
+        self.messages.clear();
+        let mut lost = 0;
+        for record in records.chunks(RECORD_BYTES) {
+            let record = record.try_into().map_err(|_| PyValueError::new_err("a record that is cut off"))?;
+            let Record { to, start, end, segment, local: from } = Record::read(record);
+            if from == local {
+                lost += self.add(to, start, end, segment, arena_bytes)?;
             }
         }
         Ok(lost)
+    }
+
+    /// One run more; how many datagrams of it are lost.
+    fn add(
+        &mut self,
+        to: Option<SocketAddr>,
+        start: usize,
+        end: usize,
+        segment: usize,
+        arena_bytes: usize,
+    ) -> PyResult<usize> {
+        if segment == 0 || start > end || end > arena_bytes {
+            return Err(PyValueError::new_err("a run outside its arena, or without a size"));
+        }
+        match to {
+            Some(to) => plan::add(&mut self.messages, Message { to, start, end, segment }, self.can_segment),
+            None => return Ok((end - start).div_ceil(segment)),
+        }
+        Ok(0)
+    }
+}
+
+/// A timer to wait for as for a socket.
+#[pyclass(module = "trio_server._udp")]
+struct Alarm {
+    timer: Option<OwnedFd>,
+}
+
+#[pymethods]
+impl Alarm {
+    #[new]
+    fn new() -> PyResult<Self> {
+        Ok(Self { timer: Some(alarm::create()?) })
+    }
+
+    /// Its number, for waiting until it is readable; -1 once closed.
+    fn fileno(&self) -> i32 {
+        self.timer.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
+    /// Readable so many seconds from now, and not before.
+    fn set(&self, seconds: f64) -> PyResult<()> {
+        let after = Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        match &self.timer {
+            Some(timer) => Ok(alarm::set(timer.as_fd(), after)?),
+            None => Err(PyValueError::new_err("the alarm is closed")),
+        }
+    }
+
+    /// Give the timer back.
+    fn close(&mut self) {
+        self.timer = None;
     }
 }
 
@@ -182,5 +257,6 @@ fn guarded<T>(work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
 
 #[pymodule]
 fn _udp(module: &Bound<PyModule>) -> PyResult<()> {
+    module.add_class::<Alarm>()?;
     module.add_class::<BatchSocket>()
 }
