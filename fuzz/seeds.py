@@ -158,7 +158,7 @@ def main() -> None:
         "legs",
         b"\x01\x00" + b"\x04\x01\x01\x01\x02\x00\x01" + b"\x00\x00" + counted(rtp()[0][2:]) + b"\x05\x00\x00\x00",
     )
-    # Long enough for calls of every kind.
+    # Long enough for calls of every kind. Beside them lie those that the fuzzer found to reach most of the kernel.
     write("twins", *(SeededEntropy(f"twins {number}")(1500) for number in range(6)))
     trickle = rtc.SignalRequest(trickle=rtc.TrickleRequest(candidateInit="{}")).SerializeToString()
     write(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import attrs
 from bad_packets import CODECS, RTX_OFFSET, RTX_TYPES, SOURCES, Sender, Source
 from rig import KEY_BYTES
 
@@ -83,6 +84,7 @@ class Ordeal:
         sender = self.senders[name]
         plain = [sender.say(self.source.pick(SSRCS)) for _ in range(1 + self.source.number(4))]
         if self.source.number(6) == 0:
+            plain = [sender.packets.damaged(one) if self.source.number(8) == 7 else one for one in plain]
             self.note(self.kernel.inject_received(self.now, self.sessions[name], plain))
             return
         sealed = [sender.seal(one) for one in plain]
@@ -176,8 +178,12 @@ class Ordeal:
         leg = self.leg()
         if leg is not None:
             old = self.legs[leg]
-            fresh = self.source.number(4) == 0
-            spec = self.spec(1000 + self.source.number(8) if fresh else old.ssrc, old.rtx_ssrc)
+            ssrc, rtx_ssrc = 1000 + self.source.number(8), 2000 + self.source.number(8)
+            spec = self.spec(
+                self.source.pick((old.ssrc, old.ssrc, ssrc)), self.source.pick((old.rtx_ssrc, old.rtx_ssrc, rtx_ssrc, 0))
+            )  # fmt: skip
+            if self.source.number(16) == 15:
+                spec = attrs.evolve(spec, session=self.sessions[0])  # which is refused
             with suppress(LocalProtocolError):
                 self.kernel.set_leg(leg, spec)
                 self.legs[leg] = spec

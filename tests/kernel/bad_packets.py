@@ -127,7 +127,18 @@ class Packets:
                 count = source.number(3)
                 blocks = [(source.pick(kinds), source.number(3000), source.block(16)) for _ in range(count)]
                 return red.encode(source.pick(kinds), source.block(16), blocks)
+            case Codec.VP9 if source.number(4):
+                return self._vp9() + source.block(24)
         return source.pick(HEADS.get(codec, (b"",))) + source.block(24) + source.pick(TRAILERS)
+
+    def _vp9(self) -> bytes:
+        """A payload descriptor with layers (RFC 9628 §4.2)."""
+        source = self.source
+        is_inter_picture, limits = source.flag(), source.number(4) << 2
+        layer = source.number(4) << 5 | source.number(2) << 4 | source.number(3) << 1 | source.number(2)
+        return struct.pack(
+            "!BHBB", 0xA0 | is_inter_picture << 6 | limits, 0x8000 | source.number(128), layer, source.number(8)
+        )
 
     def damaged(self, packet: bytes) -> bytes:
         """Wrong in some places; the version stays 2, or nobody would look further."""
