@@ -7,17 +7,19 @@ among them. `both` makes one out of chance alone, for simulations and fuzzing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from typing import Any, cast
 
 from sansio.entropy import Entropy
 from sansio.errors import LocalProtocolError
 from sansio.kernel import AudioLevel, Kernel, PureKernel
 from sansio.kernel.native import KernelMaker
-from sansio.outputs import Batch
+from sansio.outputs import RUN_RECORD, Batch, Packed, Run
 
 NOTED = {"open_session": "last_arrival", "add_stream": "stream_stats", "add_leg": "leg_stats"}
 """What returns a slot, and the getter that shows what became of it."""
+NOWHERE = ("", 0)
 
 
 class Twins:
@@ -95,10 +97,28 @@ def _plain(outcome: object) -> object:
 
 
 def _datagrams(batch: Batch) -> list[object]:
-    """What a batch sends. How datagrams lie in runs is each kernel's own affair."""
+    """What a batch sends. How datagrams lie in runs is each kernel's own affair, if the packed runs say the same."""
     for run in batch.runs:
         assert 0 <= run.start < run.end <= len(batch.arena), run
         assert run.segment_bytes > 0, run
+    if batch.packed is not None:
+        assert list(_unpack(batch.packed)) == [_addressed(run) for run in batch.runs]
     datagrams: list[object] = list(batch)
     assert len(batch) == len(datagrams)
     return datagrams
+
+
+def _unpack(packed: Packed) -> Iterator[Run]:
+    """The runs that a compiled driver reads."""
+    for start, end, segment_bytes, port, version, local, address in RUN_RECORD.iter_unpack(packed.records):
+        remote = (str(ip_address(address[: 4 if version == 4 else 16])), port) if version else NOWHERE
+        yield Run(packed.locals[local], remote, start, end, segment_bytes)
+
+
+def _addressed(run: Run) -> Run:
+    """As it can be packed: what is no IP address is left out."""
+    try:
+        ip_address(run.remote[0])
+    except ValueError:
+        return run._replace(remote=NOWHERE)
+    return run
