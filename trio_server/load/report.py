@@ -91,7 +91,7 @@ def _troubles(report: Report) -> list[str]:
     if report.overflows:
         lines.append(
             f"{report.overflows:,} datagrams reached this machine's sockets while the load test was too busy to read them; "
-            "they count as lost"
+            "they are missing from what was received"
         )
     return lines
 
