@@ -134,21 +134,24 @@ async def measure_case(
         seat.do(lambda publish=publish: tracks.append(publish()))
     await wait_for(lambda: all(seat.received > old for seat, old in zip(subscribers, before, strict=True)), "media")
     await trio.sleep(WARM_UP_S)
-    costs = []
+    costs, rates = [], []
     for _ in range(runs):
         for seat in subscribers:
             seat.deafen()
         await trio.sleep(SETTLE_S)
-        cpu, sent = server.cpu_seconds(), sum(track.senders[0].number for track in tracks)
+        cpu, sent, lost = server.cpu_seconds(), sum(track.senders[0].number for track in tracks), server.lost_datagrams()
+        began = trio.current_time()
         await trio.sleep(seconds)
-        sent = (sum(track.senders[0].number for track in tracks) - sent) * receivers
-        costs.append((server.cpu_seconds() - cpu) / sent * 1e6)
+        sent = sum(track.senders[0].number for track in tracks) - sent - (server.lost_datagrams() - lost)
+        costs.append((server.cpu_seconds() - cpu) / (sent * receivers) * 1e6)
+        rates.append(sent * receivers / (trio.current_time() - began))
         for seat in subscribers:
             seat.listen()
         await trio.sleep(SETTLE_S)
     for seat, track in zip(publishers, tracks, strict=True):
         seat.do(partial(seat.client.unpublish, trio.current_time(), track))
     await trio.sleep(1.0)
+    if os.environ.get("DBG"): print("rates", rates, "lost", server.lost_datagrams()-lost)
     return median(costs)
 
 

@@ -54,6 +54,11 @@ class ServerProcess:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
+    def lost_datagrams(self) -> int:
+        """Datagrams so far that came while the queue of its socket for media was full."""
+        rows = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+        return sum(int(row[-1]) for row in rows if int(row[1].rsplit(":", 1)[1], 16) == self.udp_port)
+
     def memory_bytes(self) -> int:
         """Resident memory."""
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])

@@ -24,8 +24,8 @@ from sansio.sim import Client, ClientOptions, OpenSocket, SendFrame
 HOST = "127.0.0.1"
 MOST_READ = 64
 QUEUE_BYTES = 4 << 20
-PACKET_BYTES = 1135
-"""Of stamped payload, which makes datagrams of 1200 bytes."""
+PACKET_BYTES = 1172
+"""Of stamped payload, which makes RTP packets of 1,200 bytes before encryption, as the floor counts them."""
 
 
 class Seat:

@@ -2,12 +2,13 @@
 
 Each reading has costs of its own: the event loop's, the core's, a system call's. While packets come quicker than those are worth,
 it pays to let a few come together: costs are shared, packets of one frame leave in one segmented send, and a subscriber's state
-is fetched once for all of them. So a socket that was read less than `BUSY_S` ago rests after a reading, until four times as long
-has passed as the reading took, and `TICK_S` at most: the latency that this adds is bounded, and a reading that took as long
-itself is followed by the next at once. A quiet socket is read whenever something comes.
+is fetched once for all of them. So a busy socket, at which something was found twice within `BUSY_S`, is read once in `TICK_S`,
+whether or not it says that there is something; else the first packet of each frame would be read alone. That bounds the latency
+that this adds. A reading that took as long as a tick is followed by the next at once. A socket is quiet again when nothing was
+found for `BUSY_S`, and then read whenever something comes.
 
-Rests are below the milliseconds that the event loop counts in, so they want the timer of the compiled sockets. Without it
-nothing rests.
+Ticks are below the milliseconds that the event loop counts in, so they want the timer of the compiled sockets. Without it every
+socket is a quiet one.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 TICK_S = 0.001
 BUSY_S = 0.002
-SHARE = 4.0
-"""Of a rest and the reading before it, by the reading alone."""
 
 
 class Pace:
@@ -33,7 +32,7 @@ class Pace:
     def __init__(self) -> None:
         self._alarm = _alarm()
         self._began = -inf
-        self._gap = inf
+        self._found = -inf
 
     def __enter__(self) -> Pace:
         return self
@@ -46,18 +45,18 @@ class Pace:
 
     def begin(self) -> None:
         """A reading begins."""
-        now = trio.current_time()
-        self._gap = now - self._began
-        self._began = now
+        self._began = trio.current_time()
 
-    async def rest(self) -> bool:
-        """After a reading that found something: rest if the socket is busy. Whether to read again without being told that
-        there is something."""
-        if self._alarm is None or self._gap > BUSY_S:
+    async def rest(self, *, found: bool) -> bool:
+        """After a reading: if the socket is busy, wait until it is to be read again. False if it is quiet: then to be read when
+        it says that there is something."""
+        if self._alarm is None:
             return False
-        took = trio.current_time() - self._began
-        pause = min(SHARE * took, TICK_S) - took
-        if pause <= 0.0:
+        gap = self._began - self._found
+        if found:
+            self._found = self._began
+        pause = TICK_S - (trio.current_time() - self._began)
+        if gap > BUSY_S or pause <= 0.0:
             return False
         self._alarm.set(pause)
         await trio.lowlevel.wait_readable(self._alarm.fileno())

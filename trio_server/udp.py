@@ -105,14 +105,13 @@ async def _read(
     with Pace() as pace:
         while True:
             await trio.lowlevel.wait_readable(each.fileno())
-            while True:
+            is_busy = True
+            while is_busy:
                 pace.begin()
                 batch, ages = each.receive(BATCH)
-                if not batch:
-                    break
-                take(batch, ages)
-                if not await pace.rest():
-                    break
+                if batch:
+                    take(batch, ages)
+                is_busy = await pace.rest(found=bool(batch))
 
 
 def open_sockets(addresses: Sequence[str], ports: Sequence[int], *, choice: SocketChoice | None = None) -> UdpSockets:

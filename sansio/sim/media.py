@@ -32,7 +32,7 @@ AUDIO_FRAME_S = 0.020
 
 _MAGIC = b"\xa7\x15"
 _STAMP = Struct("!2sIIIBBBBQ")
-_MAX_BODY_BYTES = 1100
+_MAX_BODY_BYTES = 1200
 _MOST_BEFORE_BYTES = 32
 """Of payload descriptor and frame header before a stamp, and the magic itself."""
 _OPUS_TOC = b"\xfc"  # CELT, 20 ms, full band, stereo (RFC 6716 §3.1)
@@ -168,9 +168,9 @@ class VideoEncoder:
         for index in range(count):
             stamp = Stamp(self._source, frame, captured_ms, self._index, flags, index, count, sent_us)
             head = vp8.encode_descriptor(start_of_partition=index == 0, picture_id=self._picture_id)
-            if index == 0:
-                head += self._frame_header(is_key_frame)
-            payloads.append(Payload(head + stamped(stamp, self._layer.packet_bytes), index == count - 1))
+            header = self._frame_header(is_key_frame) if index == 0 else b""
+            body = stamped(stamp, self._layer.packet_bytes - len(header))  # all packets of a frame are equally long
+            payloads.append(Payload(head + header + body, index == count - 1))
         return payloads
 
     def _frame_header(self, is_key_frame: bool) -> bytes:

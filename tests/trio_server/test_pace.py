@@ -42,19 +42,19 @@ def alarm(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAlarm]:
     assert made.is_closed
 
 
-async def rest_after(clock: trio.testing.MockClock, each: Pace, *, gap: float, took: float) -> bool:
-    """A reading so long after the last has begun."""
+async def rest_after(clock: trio.testing.MockClock, each: Pace, *, gap: float, took: float, found: bool = True) -> bool:
+    """A reading so long after the last has ended."""
     clock.jump(gap)
     each.begin()
     clock.jump(took)
-    return await each.rest()
+    return await each.rest(found=found)
 
 
 @pytest.mark.parametrize(
     ("gap", "took", "pause"),
     [
-        (0.001, 0.0001, 0.0003),  # four times as long as the reading, from its beginning
-        (0.001, 0.0004, 0.0006),  # a millisecond at most
+        (0.001, 0.0001, 0.0009),  # a millisecond from the beginning of one reading to that of the next
+        (0.001, 0.0004, 0.0006),
         (0.001, 0.0011, None),
         (0.001, 0.0200, None),  # a machine at its limit reads on
         (0.003, 0.0001, None),  # quiet
@@ -67,6 +67,15 @@ async def test_rests_are_bounded(
         assert not await rest_after(mock_clock, each, gap=10.0, took=0.0)
         assert await rest_after(mock_clock, each, gap=gap, took=took) == (pause is not None)
         assert alarm.seconds == ([] if pause is None else [pytest.approx(pause)])
+
+
+async def test_a_busy_socket_is_looked_at_until_nothing_came_for_a_while(
+    alarm: FakeAlarm, mock_clock: trio.testing.MockClock
+) -> None:
+    with Pace() as each:
+        rests = [await rest_after(mock_clock, each, gap=0.0009, took=0.0001) for _ in range(3)]
+        rests += [await rest_after(mock_clock, each, gap=0.0009, took=0.0, found=False) for _ in range(4)]
+    assert rests == [False, True, True, True, True, False, False]
 
 
 async def test_without_a_fine_timer_nothing_rests(
