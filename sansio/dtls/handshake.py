@@ -378,6 +378,7 @@ def _context(certificate: Certificate) -> SSL.Context:
     context.use_certificate(certificate.x509)
     context.use_privatekey(certificate.key)
     context.set_cipher_list(_CIPHERS)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     context.set_options(
         SSL.OP_NO_QUERY_MTU
         | SSL.OP_NO_TICKET

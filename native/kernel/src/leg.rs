@@ -60,13 +60,19 @@ impl<'a> Passed<'a> {
 }
 
 /// (id, length, value) after each other.
-type Elements = Arc<[u8]>;
+type Elements = Arc<Vec<u8>>;
 
-/// A packet that was sent, as far as it takes to build the same bytes again.
+/// None are no bytes.
+fn bytes_of(elements: &Option<Elements>) -> &[u8] {
+    elements.as_ref().map_or(&[], |elements| elements.as_slice())
+}
+
+/// A packet that was sent, as far as it takes to build the same bytes again. Each leg keeps hundreds.
 struct Sent {
     number: i64,
     at: f64,
-    timestamp: i64,
+    /// The low bits, which is what a header has.
+    timestamp: u32,
     stamp: u32,
     transport: u32,
     first: u16,
@@ -74,6 +80,8 @@ struct Sent {
     elements: Option<Elements>,
     body: Body,
 }
+
+const _: () = assert!(std::mem::size_of::<Option<Sent>>() <= 72);
 
 /// What goes into one datagram.
 struct Wire<'a> {
@@ -416,7 +424,7 @@ impl LegState {
                 timestamp,
                 stamp,
                 transport,
-                elements: elements.as_deref().unwrap_or(&[]),
+                elements: bytes_of(&elements),
                 repaired: None,
                 prefix: prefix.as_slice(),
                 body: body.bytes(),
@@ -427,8 +435,9 @@ impl LegState {
         }
         self.counters.packets += 1;
         self.counters.octets += (prefix.len() + body.bytes().len()) as i64;
-        let sent = Sent { number, at: now, timestamp, first, stamp, transport, elements, prefix, body };
-        self.remember(now, sent);
+        let low = timestamp as u32;
+        let sent = Sent { number, at: now, timestamp: low, first, stamp, transport, elements, prefix, body };
+        self.remember(now, timestamp, sent);
     }
 
     // Numbering
@@ -502,7 +511,7 @@ impl LegState {
         if let (true, Some((least, greatest))) = (ids.playout_delay != 0, self.spec.playout_delay_ms) {
             let [least, greatest] = [least, greatest].map(|ms| ms.div_euclid(10).clamp(0, 0xFFF) as u32);
             let [_, high, middle, low] = (least << 12 | greatest).to_be_bytes();
-            self.constant_elements = Some([ids.playout_delay, 3, high, middle, low].into());
+            self.constant_elements = Some(Arc::new(vec![ids.playout_delay, 3, high, middle, low]));
         }
         let word = |id: u8, size: u32| if id != 0 { u32::from(id) << 28 | size << 24 } else { 0 };
         // Ids above 14 do not fit; the bits then only say that there is such an extension.
@@ -552,7 +561,7 @@ impl LegState {
                 out[at + 1..at + 3].copy_from_slice(&frame.to_be_bytes());
             }
         }
-        (!out.is_empty()).then(|| out.into())
+        (!out.is_empty()).then(|| Arc::new(out))
     }
 
     /// A frame number that goes on across sources: receivers drop what looks old.
@@ -610,10 +619,10 @@ impl LegState {
             ssrc: self.spec.ssrc,
             first: sent.first,
             number: sent.number,
-            timestamp: sent.timestamp,
+            timestamp: sent.timestamp.into(),
             stamp: sent.stamp,
             transport: sent.transport,
-            elements: sent.elements.as_deref().unwrap_or(&[]),
+            elements: bytes_of(&sent.elements),
             repaired: None,
             prefix: sent.prefix.as_slice(),
             body: sent.body.bytes(),
@@ -660,8 +669,8 @@ impl LegState {
         (number & self.mask) as usize
     }
 
-    fn remember(&mut self, now: f64, sent: Sent) {
-        let (number, timestamp) = (sent.number, sent.timestamp);
+    fn remember(&mut self, now: f64, timestamp: i64, sent: Sent) {
+        let number = sent.number;
         let place = self.place_in_ring(number);
         if number <= self.last_number {
             if self.last_number - number <= self.mask {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::notice::{DropReason, Drops, Notice, NoticeKind};
-use crate::numbers::serial_difference;
+use crate::numbers::{serial_difference, widen};
 use crate::rtp::{self, Header};
 use crate::spec::Misuse;
 use crate::srtp::{ssrc_of_rtcp, Keys, Profile, Refused, Replay, SendIndex};
@@ -54,7 +54,7 @@ pub struct Session<P> {
     rtcp_indices: HashMap<u32, u32>,
     last_transport_number: i64,
     arrivals: VecDeque<(i64, f64)>,
-    sent: VecDeque<SentPacket>,
+    sent: VecDeque<Noted>,
 }
 
 /// A packet that carried a transport-wide number.
@@ -68,6 +68,15 @@ pub struct SentPacket {
     pub size_bytes: usize,
     /// Whether it was sent before.
     pub is_retransmission: bool,
+}
+
+/// The same in as few bytes as it takes: there are many of them.
+struct Noted {
+    at: f64,
+    /// The low bits.
+    number: u32,
+    size_bytes: u16,
+    is_retransmission: bool,
 }
 
 /// What is known of one received SSRC.
@@ -232,7 +241,12 @@ impl<P> Session<P> {
         if self.sent.len() == MAX_SENT {
             self.sent.pop_front();
         }
-        self.sent.push_back(SentPacket { sequence_number: self.transport_number, at, size_bytes, is_retransmission });
+        self.sent.push_back(Noted {
+            at,
+            number: self.transport_number as u32,
+            size_bytes: size_bytes as u16, // a datagram has no more
+            is_retransmission,
+        });
     }
 
     /// Since the last call.
@@ -241,8 +255,15 @@ impl<P> Session<P> {
     }
 
     /// Since the last call.
-    pub fn take_sent(&mut self) -> VecDeque<SentPacket> {
-        std::mem::take(&mut self.sent)
+    pub fn take_sent(&mut self) -> Vec<SentPacket> {
+        let last = self.transport_number;
+        let packets = self.sent.drain(..).map(|noted| SentPacket {
+            sequence_number: widen(i64::from(noted.number), last, 32),
+            at: noted.at,
+            size_bytes: noted.size_bytes.into(),
+            is_retransmission: noted.is_retransmission,
+        });
+        packets.collect()
     }
 
     fn handle_rtcp(&mut self, now: f64, data: &[u8], intake: &mut Intake) -> Option<DropReason> {
