@@ -5,9 +5,9 @@
 The floor is the program in `bench/floor`, built here if it is not. For each kernel a real server is started on free ports, with
 that kernel named, and real transports join it (`seats.py`): publishers send bursts of packets, and subscribers,
 once they heard something, leave it in their sockets, as those of the floor do.
-Printed is the CPU time of the server's process by packets that it sent, user and system together (what its full socket lost on the
-way in does not count), and its ratio to the floor with as many subscribers, packets as large and bursts as long, measured in the
-same run. The program ends with an error where a kernel that was asked for is not installed.
+Printed is the CPU time of the server's process by packets that it sent, user and system together (what its full socket lost on
+the way in does not count), and its ratio to the floor with as many subscribers, packets as large and bursts as long, measured in
+the same run. The program ends with an error where a kernel that was asked for is not installed.
 """
 
 from __future__ import annotations
