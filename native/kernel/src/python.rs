@@ -46,7 +46,9 @@ impl Path {
         let mut record = [0; RECORD_BYTES];
         record[..4].copy_from_slice(&(start as u32).to_ne_bytes());
         record[4..8].copy_from_slice(&(end as u32).to_ne_bytes());
-        for (at, value) in [segment_bytes as u16, port, version, self.index].into_iter().enumerate() {
+        // No datagram is longer, whatever was built.
+        let segment = u16::try_from(segment_bytes).unwrap_or(u16::MAX);
+        for (at, value) in [segment, port, version, self.index].into_iter().enumerate() {
             record[8 + 2 * at..10 + 2 * at].copy_from_slice(&value.to_ne_bytes());
         }
         match self.target.map(|target| target.ip()) {
