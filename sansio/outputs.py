@@ -42,15 +42,16 @@ class Run(NamedTuple):
 
 
 RUN_RECORD = Struct("=IIHHHH16s")
-"""One run of `Packed`, in the machine's byte order: start, end, segment_bytes, remote port, remote IP version (4 or 6; 0 if it is
-no IP address), index of the local address in `Packed.locals`, remote address (network order, IPv4 in the first four bytes)."""
+"""One run of `Packed`, which says what stands in it."""
 
 
 class Packed(NamedTuple):
     """The runs of a batch for compiled drivers."""
 
     records: bytes
-    """One `RUN_RECORD` for each run."""
+    """One `sansio.outputs.RUN_RECORD` for each run, in the machine's byte order: start, end, segment_bytes, remote port, remote IP
+    version (4 or 6; 0 if it is no IP address), index of the local address in `locals`, remote address (network order, IPv4 in
+    the first four of 16 bytes)."""
     locals: tuple[Address, ...]
 
 
