@@ -49,9 +49,9 @@ class Packed(NamedTuple):
     """The runs of a batch for compiled drivers."""
 
     records: bytes
-    """One `sansio.outputs.RUN_RECORD` for each run, in the machine's byte order: start, end, segment_bytes, remote port, remote IP
-    version (4 or 6; 0 if it is no IP address), index of the local address in `locals`, remote address (network order, IPv4 in
-    the first four of 16 bytes)."""
+    """One `sansio.outputs.RUN_RECORD` for each run, in the machine's byte order: start, end, segment_bytes, remote port, version
+    of the remote IP address (4 or 6; 0 if it is none), index of the local address in `locals`, remote address (16 bytes in
+    network order, IPv4 in the first four)."""
     locals: tuple[Address, ...]
 
 
