@@ -202,8 +202,9 @@ class Node:
     def poll_events(self) -> list[Event]:
         """What happened since the last call, dropped input included."""
         events, self._events = self._events, []
-        for reason, count in self._poll_drops().items():
-            events.append(Dropped(reason=reason, count=count))
+        drops = self._poll_drops()
+        for reason in sorted(drops, key=lambda each: each.name):  # in an order that no kernel decides
+            events.append(Dropped(reason=reason, count=drops[reason]))
         return events
 
     def poll_timeout(self) -> float | None:
